@@ -1,0 +1,26 @@
+/** Writes every generated file: \`npm run generate\`; with \`--check\` it only says which are out of date. */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { renderTables } from './generate-tables.ts'
+
+const root = join(import.meta.dirname, '..')
+
+const outputs: readonly { readonly path: string; readonly render: () => string | Promise<string> }[] = [
+  { path: 'packages/server/src/schema/tables.gen.ts', render: renderTables },
+]
+
+let stale = 0
+for (const { path, render } of outputs) {
+  const file = join(root, path)
+  const text = await render()
+  if (existsSync(file) && readFileSync(file, 'utf8') === text) continue
+  stale += 1
+  if (process.argv.includes('--check')) {
+    console.error(`${path} is out of date; run: npm run generate`)
+    continue
+  }
+  mkdirSync(dirname(file), { recursive: true })
+  writeFileSync(file, text)
+  console.log(`wrote ${path}`)
+}
+if (process.argv.includes('--check') && stale > 0) process.exitCode = 1
