@@ -1,0 +1,76 @@
+/** Options of registration. */
+import { boolean, choice, list, mapping, path, secret, string } from '#platform/config/kind.ts'
+import { limit, object, option, options, section } from '#platform/config/option.ts'
+
+export const registrationOptions = options({
+  enable_registration: option(boolean, { default: false, doc: 'Whether anybody may register an account.', effective: true }),
+  enable_registration_without_verification: option(boolean, {
+    default: false,
+    doc: 'Confirms that registration shall be open although nothing keeps bots away.',
+    effective: true,
+  }),
+  registration_requires_token: option(boolean, {
+    default: false,
+    doc: 'Whether registration needs a token that an administrator gave.',
+    effective: true,
+  }),
+  registration_shared_secret: option(secret, {
+    doc: 'Secret that lets its holder register accounts, also administrators.',
+    effective: true,
+  }),
+  registration_shared_secret_path: option(path, {
+    doc: 'File with that secret; created where it is missing.',
+    effective: true,
+    createMissing: true,
+  }),
+  registrations_require_3pid: option(list(string), { default: [], doc: 'Email and/or msisdn stages required.', effective: false }),
+  disable_msisdn_registration: option(boolean, { default: false, doc: 'No msisdn flows.', effective: false }),
+  allowed_local_3pids: option(list(object({
+    medium: option(choice('email', 'msisdn'), { doc: 'Medium.' }),
+    pattern: option(string, { doc: 'Regex.' }),
+  })), { doc: 'Allow-list of 3pids.', effective: false }),
+  allow_guest_access: option(boolean, { default: false, doc: 'Guest registration.', effective: true }),
+  allow_underscore_prefixed_registration: option(boolean, { default: false, doc: 'Allow _localparts.', effective: true }),
+  inhibit_user_in_use_error: option(boolean, { default: false, doc: 'Register/available does not reveal taken names.', effective: true }),
+  auto_join_rooms: option(list(string), { default: [], doc: 'Aliases joined on registration.', effective: true }),
+  autocreate_auto_join_rooms: option(boolean, { default: true, doc: 'Create them on first registration.', effective: true }),
+  autocreate_auto_join_rooms_federated: option(boolean, {
+    default: true,
+    doc: 'Whether these rooms are open to other servers.',
+    effective: true,
+  }),
+  autocreate_auto_join_room_preset: option(choice('public_chat', 'private_chat', 'trusted_private_chat'), {
+    default: 'public_chat',
+    doc: 'Preset; private ones need auto_join_mxid_localpart.',
+    effective: true,
+  }),
+  auto_join_mxid_localpart: option(string, { doc: 'Creator/inviter of those rooms.', effective: true }),
+  auto_join_rooms_for_guests: option(boolean, { default: true, doc: 'Guests too.', effective: true }),
+  enable_registration_captcha: option(boolean, { default: false, doc: 'm.login.recaptcha stage.', effective: false }),
+  recaptcha_public_key: option(secret, { doc: 'Site key.', effective: false }),
+  recaptcha_public_key_path: option(path, { doc: 'File that holds recaptcha_public_key.', effective: false }),
+  recaptcha_private_key: option(secret, { doc: 'Secret.', effective: false }),
+  recaptcha_private_key_path: option(path, { doc: 'File that holds recaptcha_private_key.', effective: false }),
+  recaptcha_siteverify_api: option(string, {
+    default: 'https://www.recaptcha.net/recaptcha/api/siteverify',
+    doc: 'Verify URL.',
+    effective: false,
+  }),
+  rc_registration: limit(0.17, 3, { doc: 'Registrations from one address.', effective: true }),
+  rc_registration_token_validity: limit(0.1, 5, { doc: 'Token validity checks, by IP.', effective: true }),
+  user_types: section({
+    default_user_type: option(string, { doc: 'Type given to new users.' }),
+    extra_user_types: option(list(string), { default: [], doc: 'Extra allowed types (besides bot, support).' }),
+  }, { doc: 'User type settings.', effective: true }),
+  form_secret: option(secret, { doc: 'Secret that signs forms.', effective: false }),
+  form_secret_path: option(path, { doc: 'File that holds form_secret.', effective: false }),
+  user_consent: option(object({
+    template_dir: option(path, { doc: 'Policy templates (<lang>/<version>.html).' }),
+    version: option(string, { doc: 'Version of the policy that users must agree to.' }),
+    server_notice_content: option(mapping, { doc: 'Message of the notice that asks for consent.' }),
+    send_server_notice_to_guests: option(boolean, { default: false, doc: 'Guests too.' }),
+    block_events_error: option(string, { doc: 'M_CONSENT_NOT_GIVEN text blocks sends.' }),
+    require_at_registration: option(boolean, { doc: 'm.login.terms stage.' }),
+    policy_name: option(string, { default: 'Privacy Policy', doc: 'Name shown.' }),
+  }), { doc: 'Consent tracking.', effective: false }),
+})
