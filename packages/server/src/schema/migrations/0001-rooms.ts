@@ -37,6 +37,7 @@ export const rooms = creates({ version: 1, name: '0001-rooms', compat: 1 }, [
   )`,
   'CREATE UNIQUE INDEX IF NOT EXISTS events_event_id ON events (event_id)',
   'CREATE INDEX IF NOT EXISTS events_order_room ON events (room_nid, topological_ordering, stream_ordering)',
+  'CREATE INDEX IF NOT EXISTS events_room_ts ON events (room_nid, origin_server_ts)',
   'CREATE INDEX IF NOT EXISTS events_room_stream ON events (room_nid, stream_ordering)',
   `CREATE TABLE IF NOT EXISTS forward_extremities (
     room_nid BIGINT NOT NULL,
@@ -79,6 +80,7 @@ export const rooms = creates({ version: 1, name: '0001-rooms', compat: 1 }, [
     chain_id BIGINT NOT NULL,
     sequence_number BIGINT NOT NULL
   )`,
+  'CREATE INDEX IF NOT EXISTS event_auth_chains_chain ON event_auth_chains (chain_id, sequence_number)',
   `CREATE TABLE IF NOT EXISTS event_auth_chain_links (
     origin_chain_id BIGINT NOT NULL,
     origin_sequence_number BIGINT NOT NULL,

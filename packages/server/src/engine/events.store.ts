@@ -1,0 +1,141 @@
+/** Queries of `events`, `forward_extremities` and what belongs to them. */
+import { sql, type Selectable } from 'kysely'
+import { BulkInsert } from '#platform/db/bulk-insert.ts'
+import type { Database, Tx } from '#platform/db/database.ts'
+import { anyOf } from '#platform/db/dialect.ts'
+import { buildersFor, prepare, run, type Prepared, type Runner } from '#platform/db/query.ts'
+import type { EventsTable, Tables } from '#schema/tables.gen.ts'
+
+type EventTables = Pick<Tables, 'events' | 'forward_extremities' | 'pending_redactions'>
+
+/** A row of `events`. */
+export type EventRow = Selectable<EventsTable>
+
+const columns = [
+  ['event_nid', 'BIGINT'], ['room_nid', 'BIGINT'], ['stream_ordering', 'BIGINT'], ['topological_ordering', 'BIGINT'], ['type_nid', 'BIGINT'],
+  ['state_key_nid', 'BIGINT'], ['sender_nid', 'BIGINT'], ['origin_server_ts', 'BIGINT'], ['received_ts', 'BIGINT'], ['state_root', 'BIGINT'],
+  ['rejected', 'SMALLINT'], ['soft_failed', 'SMALLINT'], ['redacted_by_nid', 'BIGINT'], ['event_id', 'TEXT'], ['json', 'TEXT'],
+] as const
+
+/** Where a page of a room's history begins or ends: topological order, then stream order. */
+export interface Position {
+  readonly topological: number
+  readonly stream: number
+}
+
+/** A page of a room's history. */
+export interface PageQuery {
+  readonly roomNid: number
+  /** Exclusive start; undefined for the newest (backward) or the oldest (forward) event. */
+  readonly from: Position | undefined
+  /** Exclusive end. */
+  readonly to: Position | undefined
+  readonly direction: 'forward' | 'backward'
+  readonly limit: number
+  /** Only events up to this place of the stream exist for the reader. */
+  readonly maxStream: number
+}
+
+export class EventsStore {
+  readonly #database: Database
+  readonly #insert = new BulkInsert<EventRow>('events.insert', 'events', columns)
+  readonly #insertExtremities = new BulkInsert<{ room_nid: number; event_nid: number; state_root: number }>(
+    'events.insertExtremities', 'forward_extremities', [['room_nid', 'BIGINT'], ['event_nid', 'BIGINT'], ['state_root', 'BIGINT']],
+  )
+  readonly #byNids: Prepared<{ nids: readonly number[] }, EventRow>
+  readonly #byId: Prepared<{ eventId: string }, EventRow>
+  readonly #byIds: Prepared<{ eventIds: readonly string[] }, EventRow>
+  readonly #extremities: Prepared<{ roomNid: number }, { event_nid: number; state_root: number }>
+  readonly #deleteExtremities: Prepared<{ roomNid: number }, unknown>
+  readonly #setRedacted: Prepared<{ nid: number; by: number }, unknown>
+  readonly #roomTail: Prepared<{ roomNid: number; after: number; upTo: number; limit: number }, EventRow>
+  readonly #streamAfter: Prepared<{ after: number; upTo: number; limit: number }, EventRow>
+  readonly #nearest: Readonly<Record<'forward' | 'backward', Prepared<{ roomNid: number; ts: number; limit: number }, EventRow>>>
+
+  constructor(database: Database) {
+    this.#database = database
+    const db = buildersFor<EventTables>(database.dialect)
+    const events = db.selectFrom('events').selectAll()
+    const placed = events.where('rejected', '=', 0).where('soft_failed', '=', 0)
+    this.#byNids = prepare('events.byNids', ({ nids }) => events.where(anyOf(database.dialect, sql.ref('event_nid'), nids)))
+    this.#byId = prepare('events.byId', ({ eventId }) => events.where(sql.ref('event_id'), '=', eventId))
+    this.#byIds = prepare('events.byIds', ({ eventIds }) => events.where(anyOf(database.dialect, sql.ref('event_id'), eventIds)))
+    this.#extremities = prepare('events.extremities', ({ roomNid }) =>
+      db.selectFrom('forward_extremities').select(['event_nid', 'state_root']).where('room_nid', '=', roomNid))
+    this.#deleteExtremities = prepare('events.deleteExtremities', ({ roomNid }) => db.deleteFrom('forward_extremities').where('room_nid', '=', roomNid))
+    this.#setRedacted = prepare('events.setRedacted', ({ nid, by }) => db.updateTable('events').set({ redacted_by_nid: by }).where('event_nid', '=', nid))
+    this.#roomTail = prepare('events.roomTail', ({ roomNid, after, upTo, limit }) =>
+      placed.where('room_nid', '=', roomNid).where('stream_ordering', '>', after).where('stream_ordering', '<=', upTo)
+        .orderBy('stream_ordering', 'desc').limit(limit))
+    this.#streamAfter = prepare('events.streamAfter', ({ after, upTo, limit }) =>
+      events.where('stream_ordering', '>', after).where('stream_ordering', '<=', upTo).orderBy('stream_ordering').limit(limit))
+    this.#nearest = {
+      forward: prepare('events.nearestAfter', ({ roomNid, ts, limit }) =>
+        placed.where('room_nid', '=', roomNid).where('stream_ordering', 'is not', null).where('origin_server_ts', '>=', ts)
+          .orderBy('origin_server_ts').orderBy('topological_ordering').limit(limit)),
+      backward: prepare('events.nearestBefore', ({ roomNid, ts, limit }) =>
+        placed.where('room_nid', '=', roomNid).where('stream_ordering', 'is not', null).where('origin_server_ts', '<=', ts)
+          .orderBy('origin_server_ts', 'desc').orderBy('topological_ordering', 'desc').limit(limit)),
+    }
+  }
+
+  byNids(nids: readonly number[]): Promise<EventRow[]> {
+    return this.#byNids.all(this.#database, { nids })
+  }
+
+  byId(eventId: string): Promise<EventRow | undefined> {
+    return this.#byId.first(this.#database, { eventId })
+  }
+
+  byIds(eventIds: readonly string[]): Promise<EventRow[]> {
+    return this.#byIds.all(this.#database, { eventIds })
+  }
+
+  extremities(roomNid: number): Promise<{ event_nid: number; state_root: number }[]> {
+    return this.#extremities.all(this.#database, { roomNid })
+  }
+
+  /** The newest events of a room in a range of the stream, newest first. */
+  roomTail(roomNid: number, after: number, upTo: number, limit: number): Promise<EventRow[]> {
+    return this.#roomTail.all(this.#database, { roomNid, after, upTo, limit })
+  }
+
+  /** Events of all rooms after a place of the stream, oldest first. */
+  streamAfter(after: number, upTo: number, limit: number): Promise<EventRow[]> {
+    return this.#streamAfter.all(this.#database, { after, upTo, limit })
+  }
+
+  /** Events of a room nearest to a time, nearest first. */
+  nearest(roomNid: number, ts: number, direction: 'forward' | 'backward', limit: number): Promise<EventRow[]> {
+    return this.#nearest[direction].all(this.#database, { roomNid, ts, limit })
+  }
+
+  /** A page of history, in the order of its direction. */
+  page(query: PageQuery): Promise<EventRow[]> {
+    const db = buildersFor<EventTables>(this.#database.dialect)
+    const ascending = query.direction === 'forward'
+    let select = db.selectFrom('events').selectAll().where('room_nid', '=', query.roomNid)
+      .where('rejected', '=', 0).where('soft_failed', '=', 0).where('stream_ordering', '<=', query.maxStream)
+    if (query.from) select = select.where(after(query.from, ascending ? '>' : '<'))
+    if (query.to) select = select.where(after(query.to, ascending ? '<' : '>'))
+    const order = ascending ? 'asc' : 'desc'
+    return run(this.#database, select.orderBy('topological_ordering', order).orderBy('stream_ordering', order).limit(query.limit))
+  }
+
+  async insertEvents(tx: Tx, rows: readonly EventRow[]): Promise<void> {
+    await this.#insert.run(tx, rows)
+  }
+
+  async replaceExtremities(tx: Tx, roomNid: number, extremities: readonly { readonly event_nid: number; readonly state_root: number }[]): Promise<void> {
+    await this.#deleteExtremities.run(tx, { roomNid })
+    await this.#insertExtremities.run(tx, extremities.map((extremity) => ({ room_nid: roomNid, ...extremity })))
+  }
+
+  async setRedacted(tx: Runner, nid: number, by: number): Promise<void> {
+    await this.#setRedacted.run(tx, { nid, by })
+  }
+}
+
+function after(position: Position, comparison: '>' | '<') {
+  return sql<boolean>`(topological_ordering, stream_ordering) ${sql.raw(comparison)} (${position.topological}, ${position.stream})`
+}

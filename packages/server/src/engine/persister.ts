@@ -1,0 +1,217 @@
+/**
+ * The one door to `events`: everything that waits is committed as one group, takes its place in the stream, and only then is acknowledged.
+ */
+import type { CacheBudget } from '#platform/cache/cache.ts'
+import type { Clock } from '#platform/clock.ts'
+import { StorageError, type Database, type Tx } from '#platform/db/database.ts'
+import type { Stream } from '#platform/streams/stream.ts'
+import { ChainCover, standsInAuthChain, type ChainedEvent } from './chain-cover.ts'
+import type { Events } from './events.ts'
+import type { EventRow } from './events.store.ts'
+import type { Memberships } from './memberships.ts'
+import type { Names } from './names.ts'
+import type { RoomStates } from './room-states.ts'
+import type { Room } from './room.ts'
+import type { Rooms } from './rooms.ts'
+import type { StoredEvent } from './stored-event.ts'
+import type { NewNodes } from './trie.ts'
+
+/** Shared by all units that were built on one another; false once one of them failed. */
+export interface Lineage {
+  valid: boolean
+}
+
+/** Events of one room that are committed together or not at all. */
+export interface CommitUnit {
+  readonly room: Room
+  readonly lineage: Lineage
+  /** Set when the room itself is new. */
+  readonly creation: { readonly creator: string; readonly ts: number } | undefined
+  readonly events: readonly StoredEvent[]
+  /** For each event, the events it names as authorisation. */
+  readonly authEvents: readonly (readonly StoredEvent[])[]
+  readonly nodes: NewNodes
+  /** The room's extremities after the unit, with the state after each. */
+  readonly extremities: readonly { readonly event_nid: number; readonly state_root: number }[]
+  /** Redactions in the unit with what they redact. */
+  readonly redactions: readonly { readonly redaction: StoredEvent; readonly target: StoredEvent }[]
+  /** What else must be atomic with the events. */
+  readonly extra: ((tx: Tx) => Promise<void>) | undefined
+}
+
+/** Runs inside the commit, for what must be atomic with events of any origin; must be cheap. */
+export interface CommitParticipant {
+  commit(tx: Tx, events: readonly StoredEvent[]): Promise<void>
+}
+
+/** A row of the events stream. */
+export interface EventsRow {
+  readonly event: StoredEvent
+}
+
+interface Waiting {
+  readonly unit: CommitUnit
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
+interface Needs {
+  readonly database: Database
+  readonly caches: CacheBudget
+  readonly clock: Clock
+  readonly names: Names
+  readonly rooms: Rooms
+  readonly events: Events
+  readonly states: RoomStates
+  readonly memberships: Memberships
+  readonly stream: Stream<EventsRow>
+}
+
+export class Persister {
+  readonly #needs: Needs
+  readonly #chainCover: ChainCover
+  readonly #participants: CommitParticipant[] = []
+  #waiting: Waiting[] = []
+  #running = false
+
+  constructor(needs: Needs) {
+    this.#needs = needs
+    this.#chainCover = new ChainCover(needs)
+  }
+
+  /** The auth chain's cover index. */
+  get chainCover(): ChainCover {
+    return this.#chainCover
+  }
+
+  /** Adds what runs inside of every commit of events. */
+  addParticipant(participant: CommitParticipant): void {
+    this.#participants.push(participant)
+  }
+
+  /** Commits a unit; resolves once it is durable. @throws StorageError where the storage failed */
+  commit(unit: CommitUnit): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    this.#needs.states.pin(unit.nodes)
+    for (const event of unit.events) this.#needs.events.pin(event)
+    this.#waiting.push({ unit, resolve, reject })
+    this.#schedule()
+    return promise
+  }
+
+  #schedule(): void {
+    if (this.#running) return
+    this.#running = true
+    setImmediate(() => void this.#drain())
+  }
+
+  async #drain(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const group = this.#waiting
+      this.#waiting = []
+      await this.#commitGroup(group)
+    }
+    this.#running = false
+  }
+
+  /** One transaction for all; where that fails for another reason than the storage, each unit alone, so that one cannot fail the others. */
+  async #commitGroup(group: readonly Waiting[]): Promise<void> {
+    const valid = group.filter((waiting) => waiting.unit.lineage.valid)
+    for (const waiting of group) if (!waiting.unit.lineage.valid) this.#fail(waiting, new StorageError('An earlier event of the room could not be stored.'))
+    if (valid.length === 0) return
+    try {
+      await this.#needs.database.transaction((tx) => this.#write(tx, valid.map((waiting) => waiting.unit)))
+    } catch (error) {
+      if (valid.length === 1 || error instanceof StorageError) for (const waiting of valid) this.#fail(waiting, error)
+      else for (const waiting of valid) await this.#commitGroup([waiting])
+      return
+    }
+    for (const waiting of valid) waiting.resolve()
+  }
+
+  #fail(waiting: Waiting, error: unknown): void {
+    waiting.unit.lineage.valid = false
+    this.#needs.states.settled(waiting.unit.nodes, false)
+    for (const event of waiting.unit.events) this.#needs.events.settled(event, false)
+    waiting.reject(error)
+  }
+
+  async #write(tx: Tx, units: readonly CommitUnit[]): Promise<void> {
+    const { names, rooms, events, states, memberships, stream, clock } = this.#needs
+    const now = clock.now()
+    const all = units.flatMap((unit) => unit.events)
+    for (const event of all) event.place(stream.append(tx, { event }))
+    const rows = await Promise.all(all.map((event) => this.#row(event, now)))
+    for (const unit of units) {
+      if (unit.creation) await rooms.insert(tx, unit.room, await names.intern(unit.creation.creator), unit.creation.ts)
+    }
+    await names.save(tx)
+    await events.store.insertEvents(tx, rows)
+    await this.#writeNodes(tx, units)
+    await this.#writeCurrentState(tx, all, rows)
+    await memberships.write(tx, all.filter((event) => event.event.type === 'm.room.member'))
+    await this.#chainCover.place(tx, units.flatMap(chained))
+    const extremities = new Map(units.map((unit) => [unit.room.nid, unit.extremities]))
+    for (const [roomNid, after] of extremities) await events.store.replaceExtremities(tx, roomNid, after)
+    for (const { redaction, target } of units.flatMap((unit) => unit.redactions)) await events.store.setRedacted(tx, target.nid, redaction.nid)
+    for (const participant of this.#participants) await participant.commit(tx, all)
+    for (const unit of units) await unit.extra?.(tx)
+    tx.afterCommit(() => this.#committed(units, states))
+  }
+
+  #committed(units: readonly CommitUnit[], states: RoomStates): void {
+    for (const unit of units) {
+      states.settled(unit.nodes, true)
+      for (const event of unit.events) this.#needs.events.settled(event, true)
+      for (const { redaction, target } of unit.redactions) this.#needs.events.keep(this.#needs.events.redacted(target, redaction))
+    }
+  }
+
+  async #row(event: StoredEvent, now: number): Promise<EventRow> {
+    const { names } = this.#needs
+    const { type, stateKey, sender, depth, originServerTs, eventId } = event.event
+    return {
+      event_nid: event.nid,
+      room_nid: event.room.nid,
+      stream_ordering: event.streamOrdering ?? null,
+      topological_ordering: depth,
+      type_nid: await names.intern(type),
+      state_key_nid: stateKey === undefined ? null : await names.intern(stateKey),
+      sender_nid: await names.intern(sender),
+      origin_server_ts: originServerTs,
+      received_ts: now,
+      state_root: event.stateRoot ?? null,
+      rejected: event.rejected ? 1 : 0,
+      soft_failed: event.softFailed ? 1 : 0,
+      redacted_by_nid: null,
+      event_id: eventId,
+      json: event.json,
+    }
+  }
+
+  async #writeNodes(tx: Tx, units: readonly CommitUnit[]): Promise<void> {
+    const rows = new Map<number, { node_id: number; room_nid: number; content: Uint8Array }>()
+    for (const unit of units) for (const [id, { content }] of unit.nodes) rows.set(id, { node_id: id, room_nid: unit.room.nid, content })
+    await this.#needs.states.store.insertNodes(tx, [...rows.values()])
+  }
+
+  async #writeCurrentState(tx: Tx, all: readonly StoredEvent[], rows: readonly EventRow[]): Promise<void> {
+    const current = new Map<string, { room_nid: number; type_nid: number; state_key_nid: number; event_nid: number }>()
+    rows.forEach((row, index) => {
+      if (row.state_key_nid === null || all[index]?.rejected) return
+      const { room_nid, type_nid, state_key_nid, event_nid } = row
+      current.set(`${room_nid} ${type_nid} ${state_key_nid}`, { room_nid, type_nid, state_key_nid, event_nid })
+    })
+    await this.#needs.states.store.setCurrent(tx, [...current.values()])
+  }
+}
+
+/** The events of a unit that stand in auth chains. */
+function chained(unit: CommitUnit): ChainedEvent[] {
+  return unit.events.flatMap((event, index) => {
+    const { type, stateKey } = event.event
+    if (stateKey === undefined || !standsInAuthChain(type)) return []
+    const authEvents = (unit.authEvents[index] ?? []).map((auth) => ({ nid: auth.nid, type: auth.event.type, stateKey: auth.event.stateKey ?? '' }))
+    return [{ nid: event.nid, type, stateKey, authEvents }]
+  })
+}

@@ -1,0 +1,121 @@
+/** Reading the state of rooms: now, and before any event. */
+import type { EventId } from '@myelin/protocol/ids/ids.ts'
+import type { Cache, CacheBudget } from '#platform/cache/cache.ts'
+import type { Database } from '#platform/db/database.ts'
+import type { Events } from './events.ts'
+import type { Names } from './names.ts'
+import type { Room } from './room.ts'
+import { StateStore } from './state.store.ts'
+import type { StoredEvent } from './stored-event.ts'
+import { decodeNode, emptyRoot, trieEntries, trieGet, trieSet, type NewNodes, type NodeSource, type StateEntry, type TrieNode } from './trie.ts'
+
+/** Memory of a node: sixteen entries of three numbers, or up to 32 children. */
+function nodeBytes(node: TrieNode): number {
+  return 64 + 8 * ('entries' in node ? node.entries.length : node.children.length)
+}
+
+export class RoomStates implements NodeSource {
+  readonly #store: StateStore
+  readonly #names: Names
+  readonly #events: Events
+  readonly #nodes: Cache<number, TrieNode>
+  /** Nodes that are not committed yet and must not be lost to the cache's budget. */
+  readonly #pinned = new Map<number, TrieNode>()
+
+  constructor(needs: { readonly database: Database; readonly caches: CacheBudget; readonly names: Names; readonly events: Events }) {
+    this.#store = new StateStore(needs.database)
+    this.#names = needs.names
+    this.#events = needs.events
+    this.#nodes = needs.caches.cache('state_nodes', nodeBytes)
+  }
+
+  /** The store, for the persister alone. */
+  get store(): StateStore {
+    return this.#store
+  }
+
+  node(roomNid: number, id: number): TrieNode | Promise<TrieNode> {
+    return this.#nodes.get(id) ?? this.#pinned.get(id) ?? this.#load(roomNid, id)
+  }
+
+  /** Holds nodes that are about to be stored, until `settled`. */
+  pin(nodes: NewNodes): void {
+    for (const [id, { node }] of nodes) this.#pinned.set(id, node)
+  }
+
+  /** The nodes were stored or will never be. */
+  settled(nodes: NewNodes, stored: boolean): void {
+    for (const [id, { node }] of nodes) {
+      this.#pinned.delete(id)
+      if (stored) this.#nodes.set(id, node)
+    }
+  }
+
+  /** An event by number. */
+  eventByNid(nid: number): Promise<StoredEvent | undefined> {
+    return this.#events.byNid(nid)
+  }
+
+  /** The event that holds (type, state key) in the state `root`. */
+  async get(room: Room, root: number, type: string, stateKey: string): Promise<StoredEvent | undefined> {
+    const nid = await this.nidOf(room, root, type, stateKey)
+    return nid === undefined ? undefined : this.#events.byNid(nid)
+  }
+
+  /** The number of the event that holds (type, state key) in the state `root`. */
+  async nidOf(room: Room, root: number, type: string, stateKey: string): Promise<number | undefined> {
+    if (root === emptyRoot) return undefined
+    const typeNid = await this.#names.find(type)
+    const stateKeyNid = await this.#names.find(stateKey)
+    if (typeNid === undefined || stateKeyNid === undefined) return undefined
+    return trieGet(this, room.nid, root, typeNid, stateKeyNid)
+  }
+
+  /** All events of the state `root`; of some types only, where given. */
+  async all(room: Room, root: number, types?: readonly string[]): Promise<StoredEvent[]> {
+    const entries = await this.entries(room, root, types)
+    const events = await this.#events.byNids(entries.map((entry) => entry.eventNid))
+    return entries.map((entry) => events.get(entry.eventNid)).filter((event) => event !== undefined)
+  }
+
+  /** All entries of the state `root`; of some types only, where given. */
+  async entries(room: Room, root: number, types?: readonly string[]): Promise<StateEntry[]> {
+    const entries = await trieEntries(this, room.nid, root)
+    if (!types) return entries
+    const nids = new Set(await Promise.all(types.map((type) => this.#names.find(type))))
+    return entries.filter((entry) => nids.has(entry.typeNid))
+  }
+
+  /**
+   * The state `root` with an event in it.
+   * @param made collects nodes that must be stored with the event
+   */
+  async with(room: Room, root: number, event: { readonly type: string; readonly stateKey: string; readonly eventNid: number }, made: NewNodes): Promise<number> {
+    const typeNid = await this.#names.intern(event.type)
+    const stateKeyNid = await this.#names.intern(event.stateKey)
+    return trieSet(this, room.nid, root, { typeNid, stateKeyNid, eventNid: event.eventNid }, made)
+  }
+
+  /** Root of the state after an event, from the state before it. */
+  async rootAfter(event: StoredEvent): Promise<number | undefined> {
+    const { type, stateKey } = event.event
+    if (stateKey === undefined || event.stateRoot === undefined || event.rejected) return event.stateRoot
+    const made: NewNodes = new Map()
+    const root = await this.with(event.room, event.stateRoot, { type, stateKey, eventNid: event.nid }, made)
+    for (const [id, { node }] of made) this.#nodes.set(id, node)
+    return root
+  }
+
+  /** Event ids of the state before an event by their place, for federation and tests. */
+  async idsAt(room: Room, root: number): Promise<EventId[]> {
+    return (await this.all(room, root)).map((event) => event.event.eventId)
+  }
+
+  async #load(roomNid: number, id: number): Promise<TrieNode> {
+    const [row] = await this.#store.nodes([id])
+    if (!row || row.room_nid !== roomNid) throw new Error(`State node ${id} of room number ${roomNid} is missing`)
+    const node = decodeNode(row.content)
+    this.#nodes.set(id, node)
+    return node
+  }
+}

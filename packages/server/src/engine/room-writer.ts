@@ -1,0 +1,281 @@
+/**
+ * The one writer of each room: proposals wait their turn, are built on the head in memory, checked, signed, and handed to the persister.
+ * The next proposal is built while the previous one is still being committed; if that commit fails, everything built on it fails with it.
+ *
+ * Spec: server-server API, "Checks performed on receipt of a PDU"; rooms, "Authorization rules".
+ */
+import { MatrixError, refuse } from '@myelin/protocol/errors.ts'
+import { authTypesFor, checkAuth, checkRedaction } from '@myelin/protocol/auth/check.ts'
+import { buildEvent, type EventDraft, type EventSigner } from '@myelin/protocol/events/build.ts'
+import type { EventId, RoomId, UserId } from '@myelin/protocol/ids/ids.ts'
+import type { RoomEvent } from '@myelin/protocol/events/event.ts'
+import { canonicalJson } from '@myelin/protocol/json/canonical.ts'
+import type { RoomVersion } from '@myelin/protocol/rooms/versions.ts'
+import type { Clock } from '#platform/clock.ts'
+import type { Tx } from '#platform/db/database.ts'
+import type { Events } from './events.ts'
+import type { CommitUnit, Lineage, Persister } from './persister.ts'
+import type { RoomStates } from './room-states.ts'
+import type { Room } from './room.ts'
+import type { Rooms } from './rooms.ts'
+import { StoredEvent } from './stored-event.ts'
+import { emptyRoot, type NewNodes } from './trie.ts'
+
+/** What a caller wants to be sent; the writer adds the place in the room. */
+export interface Proposal {
+  readonly type: string
+  readonly sender: UserId
+  readonly content: EventDraft['content']
+  readonly stateKey?: string
+  /** What a redaction redacts. */
+  readonly redacts?: EventId
+  /** Milliseconds since 1970, where not now (application services). */
+  readonly originServerTs?: number
+}
+
+/** The state of the room at a proposal's turn. */
+export interface RoomView {
+  readonly room: Room
+  state(type: string, stateKey: string): Promise<StoredEvent | undefined>
+}
+
+/** Proposals, or a function that writes them when their turn has come and may refuse or propose nothing. */
+export type Proposals = readonly Proposal[] | ((view: RoomView) => Promise<readonly Proposal[]>)
+
+/** Options of a proposal. */
+export interface ProposeOptions {
+  /** Writes that are committed with the events or not at all. */
+  readonly extra?: (tx: Tx, events: readonly StoredEvent[]) => Promise<void>
+}
+
+/** Where a room stands: what the next event is built on. */
+interface Head {
+  readonly lineage: Lineage
+  readonly extremities: readonly { readonly eventId: EventId; readonly depth: number }[]
+  readonly root: number
+}
+
+/** What a unit collects while its events are built. */
+interface Draft {
+  head: Head
+  readonly nodes: NewNodes
+  readonly events: StoredEvent[]
+  readonly authEvents: StoredEvent[][]
+  readonly redactions: { redaction: StoredEvent; target: StoredEvent }[]
+}
+
+interface Needs {
+  readonly clock: Clock
+  readonly rooms: Rooms
+  readonly events: Events
+  readonly states: RoomStates
+  readonly persister: Persister
+  readonly signer: EventSigner
+  /** Highest event number in the database. */
+  readonly lastEventNid: number
+  /** An opaque string of at least 128 random bits, for ids of old room versions. */
+  readonly randomId: () => string
+}
+
+/** Depths stop here: the largest integer of canonical JSON. */
+const maxDepth = Number.MAX_SAFE_INTEGER
+
+export class RoomWriter {
+  readonly #needs: Needs
+  readonly #heads = new Map<number, Head>()
+  readonly #turns = new Map<number, Promise<unknown>>()
+  #lastNid: number
+
+  constructor(needs: Needs) {
+    this.#needs = needs
+    this.#lastNid = needs.lastEventNid
+  }
+
+  /**
+   * Sends events into a room, all or none, and resolves once they are durable.
+   * @returns the events; for a state event that changes nothing, the event that already holds the place
+   * @throws M_FORBIDDEN where the auth rules refuse one, M_TOO_LARGE, M_BAD_JSON
+   */
+  async propose(room: Room, proposals: Proposals, options: ProposeOptions = {}): Promise<StoredEvent[]> {
+    const { events, committed } = await this.#inTurn(room.nid, async () => {
+      const head = await this.#head(room)
+      const list = typeof proposals === 'function' ? await proposals(this.#view(room, head.root)) : proposals
+      return this.#build(room, head, list, undefined, options)
+    })
+    await committed
+    return events
+  }
+
+  /**
+   * Makes a room with its first events in one commit.
+   * @param create content of the create event, complete for the room version
+   * @param rest the events that follow, given the room
+   */
+  async createRoom(
+    version: RoomVersion,
+    creator: UserId,
+    create: EventDraft['content'],
+    rest: (room: Room) => readonly Proposal[],
+    options: ProposeOptions = {},
+  ): Promise<{ room: Room; events: StoredEvent[] }> {
+    const ts = this.#needs.clock.now()
+    const proposal: Proposal = { type: 'm.room.create', stateKey: '', sender: creator, content: create, originServerTs: ts }
+    const roomId = version.roomIdIsCreateHash ? this.#hashedRoomId(version, proposal) : this.#needs.signer.serverName
+    const room = this.#needs.rooms.draft(version.roomIdIsCreateHash ? (roomId as RoomId) : (`!${this.#needs.randomId()}:${roomId}` as RoomId), version)
+    const head: Head = { lineage: { valid: true }, extremities: [], root: emptyRoot }
+    const { events, committed } = await this.#inTurn(room.nid, () => this.#build(room, head, [proposal, ...rest(room)], { creator, ts }, options))
+    await committed
+    return { room, events }
+  }
+
+  /** Root of the current state of a room. */
+  async currentRoot(room: Room): Promise<number> {
+    return (await this.#head(room)).root
+  }
+
+  /** The current state of a room, for reading outside of a turn. */
+  async view(room: Room): Promise<RoomView> {
+    return this.#view(room, (await this.#head(room)).root)
+  }
+
+  /** From room version 12 on the room's id is the create event's. */
+  #hashedRoomId(version: RoomVersion, create: Proposal): string {
+    const built = buildEvent(version, { ...create, originServerTs: create.originServerTs ?? 0 }, { depth: 1, prevEventIds: [], authEventIds: [] }, this.#needs.signer)
+    return `!${built.event.eventId.slice(1)}`
+  }
+
+  #view(room: Room, root: number): RoomView {
+    return { room, state: (type, stateKey) => this.#needs.states.get(room, root, type, stateKey) }
+  }
+
+  /** Runs work when all earlier work of the room has handed its unit over. */
+  async #inTurn<Result>(roomNid: number, work: () => Promise<Result>): Promise<Result> {
+    const previous = this.#turns.get(roomNid)
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#turns.set(roomNid, promise)
+    if (previous) await previous
+    try {
+      return await work()
+    } finally {
+      resolve()
+      if (this.#turns.get(roomNid) === promise) this.#turns.delete(roomNid)
+    }
+  }
+
+  async #head(room: Room): Promise<Head> {
+    const known = this.#heads.get(room.nid)
+    if (known?.lineage.valid) return known
+    const rows = await this.#needs.events.store.extremities(room.nid)
+    const events = await this.#needs.events.byNids(rows.map((row) => row.event_nid))
+    const extremities = [...events.values()].map((event) => ({ eventId: event.event.eventId, depth: event.event.depth }))
+    const roots = new Set(rows.map((row) => row.state_root))
+    const [root = emptyRoot] = roots
+    if (roots.size > 1) throw new Error(`Room ${room.id} has several states at its head and no resolver was given`)
+    const head: Head = { lineage: { valid: true }, extremities, root }
+    this.#heads.set(room.nid, head)
+    return head
+  }
+
+  /** Builds all proposals on the head and hands them to the persister; the head moves at once, the promise follows. */
+  async #build(
+    room: Room,
+    head: Head,
+    proposals: readonly Proposal[],
+    creation: CommitUnit['creation'],
+    options: ProposeOptions,
+  ): Promise<{ events: StoredEvent[]; committed: Promise<void> }> {
+    const draft: Draft = { head, nodes: new Map(), events: [], authEvents: [], redactions: [] }
+    const results: StoredEvent[] = []
+    for (const proposal of proposals) results.push((await this.#unchanged(room, draft, proposal)) ?? (await this.#append(room, draft, proposal)))
+    const { extra } = options
+    if (draft.events.length === 0 && !extra) return { events: results, committed: Promise.resolve() }
+    const last = draft.events.at(-1)
+    const committed = this.#needs.persister.commit({
+      room,
+      lineage: head.lineage,
+      creation,
+      events: draft.events,
+      authEvents: draft.authEvents,
+      nodes: draft.nodes,
+      extremities: last ? [{ event_nid: last.nid, state_root: draft.head.root }] : [],
+      redactions: draft.redactions,
+      extra: extra && ((tx) => extra(tx, results)),
+    })
+    this.#heads.set(room.nid, draft.head)
+    return { events: results, committed }
+  }
+
+  /** The event that already holds the place, where a state event would change nothing. */
+  async #unchanged(room: Room, draft: Draft, proposal: Proposal): Promise<StoredEvent | undefined> {
+    if (proposal.stateKey === undefined) return undefined
+    const current = await this.#needs.states.get(room, draft.head.root, proposal.type, proposal.stateKey)
+    if (!current || current.event.sender !== proposal.sender) return undefined
+    return sameContent(current.event, proposal) ? current : undefined
+  }
+
+  async #append(room: Room, draft: Draft, proposal: Proposal): Promise<StoredEvent> {
+    const { signer, clock, randomId } = this.#needs
+    const { head } = draft
+    const auth = await this.#authState(room, head.root, proposal)
+    const built = buildEvent(
+      room.version,
+      { ...proposal, roomId: room.id, originServerTs: proposal.originServerTs ?? clock.now(), eventId: `$${randomId()}:${signer.serverName}` as EventId },
+      {
+        depth: Math.min(maxDepth, Math.max(0, ...head.extremities.map((extremity) => extremity.depth)) + 1),
+        prevEventIds: head.extremities.map((extremity) => extremity.eventId),
+        authEventIds: auth.named.map((event) => event.event.eventId),
+      },
+      signer,
+    )
+    const verdict = checkAuth(room.version, built.event, (type, stateKey) => auth.state.get(`${type}\0${stateKey}`)?.event)
+    if (!verdict.allowed) throw refuse('M_FORBIDDEN', verdict.reason)
+    const event = new StoredEvent(room, built.event, built.json, {
+      nid: ++this.#lastNid, streamOrdering: undefined, stateRoot: head.root, rejected: false, softFailed: false,
+    })
+    await this.#redaction(room, draft, event, auth)
+    this.#needs.events.pin(event)
+    draft.events.push(event)
+    draft.authEvents.push([...auth.state.values()])
+    draft.head = { ...head, extremities: [{ eventId: event.event.eventId, depth: event.event.depth }], root: await this.#rootWith(room, draft, event) }
+    return event
+  }
+
+  async #rootWith(room: Room, draft: Draft, event: StoredEvent): Promise<number> {
+    const { type, stateKey } = event.event
+    if (stateKey === undefined) return draft.head.root
+    const root = await this.#needs.states.with(room, draft.head.root, { type, stateKey, eventNid: event.nid }, draft.nodes)
+    this.#needs.states.pin(draft.nodes)
+    return root
+  }
+
+  /** The events that authorise a proposal: those it must name, and with them the create event that room version 12 implies. */
+  async #authState(room: Room, root: number, proposal: Proposal): Promise<{ named: StoredEvent[]; state: Map<string, StoredEvent> }> {
+    const state = new Map<string, StoredEvent>()
+    const named: StoredEvent[] = []
+    for (const [type, stateKey] of authTypesFor(room.version, proposal)) {
+      const event = await this.#needs.states.get(room, root, type, stateKey)
+      if (!event) continue
+      named.push(event)
+      state.set(`${type}\0${stateKey}`, event)
+    }
+    if (room.version.roomIdIsCreateHash) {
+      const create = await this.#needs.states.get(room, root, 'm.room.create', '')
+      if (create) state.set('m.room.create\0', create)
+    }
+    return { named, state }
+  }
+
+  async #redaction(room: Room, draft: Draft, event: StoredEvent, auth: { readonly state: ReadonlyMap<string, StoredEvent> }): Promise<void> {
+    const { redacts, type } = event.event
+    if (type !== 'm.room.redaction' || redacts === undefined) return
+    const target = draft.events.find((other) => other.event.eventId === redacts) ?? (await this.#needs.events.get(room, redacts))
+    if (!target || target.event.type === 'm.room.create') return
+    const verdict = checkRedaction(room.version, event.event, target.event, (key, stateKey) => auth.state.get(`${key}\0${stateKey}`)?.event)
+    if (!verdict.allowed) throw new MatrixError(403, 'M_FORBIDDEN', verdict.reason)
+    draft.redactions.push({ redaction: event, target })
+  }
+}
+
+function sameContent(event: RoomEvent, proposal: Proposal): boolean {
+  return canonicalJson(event.content) === canonicalJson(proposal.content)
+}
