@@ -5,7 +5,9 @@
  * Spec: server-server API, "Checks performed on receipt of a PDU"; rooms, "Authorization rules".
  */
 import { MatrixError, refuse } from '@myelin/protocol/errors.ts'
-import { authTypesFor, checkAuth, checkRedaction } from '@myelin/protocol/auth/check.ts'
+import { authTypesFor } from '@myelin/protocol/auth/auth-events.ts'
+import { checkAuth } from '@myelin/protocol/auth/check.ts'
+import { checkRedaction } from '@myelin/protocol/auth/redaction.ts'
 import { buildEvent, type EventDraft, type EventSigner } from '@myelin/protocol/events/build.ts'
 import type { EventId, RoomId, UserId } from '@myelin/protocol/ids/ids.ts'
 import type { RoomEvent } from '@myelin/protocol/events/event.ts'
