@@ -40,6 +40,8 @@ export interface MountOptions {
   readonly listener?: ListenerContext
   /** Shared with the listener, which drains it when the server stops. */
   readonly active?: ActiveRequests
+  /** Endpoints of the platform itself, which need nothing, mounted beside the others. */
+  readonly ownEndpoints?: readonly Endpoint<unknown>[]
   /** Wraps the serving of each request, to give log lines its id. */
   readonly inContext?: (requestId: string, serve: () => Promise<void>) => Promise<void>
 }
@@ -73,7 +75,7 @@ export function mountEndpoints<E extends Endpoint>(
 ): void {
   const server = new EndpointServer(options)
   const known = new KnownPaths()
-  for (const endpoint of endpoints) {
+  for (const endpoint of [...endpoints, ...(options.ownEndpoints ?? [])]) {
     const route = routeOf(endpoint)
     for (const url of new Set(pathsOf(endpoint).flatMap(spellings))) {
       known.add(url)
