@@ -17,7 +17,7 @@ const columns = [
   ['rejected', 'SMALLINT'], ['soft_failed', 'SMALLINT'], ['redacted_by_nid', 'BIGINT'], ['event_id', 'TEXT'], ['json', 'TEXT'],
 ] as const
 
-/** Where a page of a room's history begins or ends: topological order, then stream order. */
+/** A point in a room's history, behind all events up to this topological, then stream order. */
 export interface Position {
   readonly topological: number
   readonly stream: number
@@ -26,9 +26,9 @@ export interface Position {
 /** A page of a room's history. */
 export interface PageQuery {
   readonly roomNid: number
-  /** Exclusive start; undefined for the newest (backward) or the oldest (forward) event. */
+  /** The point to begin at; undefined for the end (backward) or the beginning (forward) of the room. */
   readonly from: Position | undefined
-  /** Exclusive end. */
+  /** The point to end at. */
   readonly to: Position | undefined
   readonly direction: 'forward' | 'backward'
   readonly limit: number
@@ -116,8 +116,8 @@ export class EventsStore {
     const ascending = query.direction === 'forward'
     let select = db.selectFrom('events').selectAll().where('room_nid', '=', query.roomNid)
       .where('rejected', '=', 0).where('soft_failed', '=', 0).where('stream_ordering', '<=', query.maxStream)
-    if (query.from) select = select.where(after(query.from, ascending ? '>' : '<'))
-    if (query.to) select = select.where(after(query.to, ascending ? '<' : '>'))
+    if (query.from) select = select.where(beside(query.from, ascending ? '>' : '<='))
+    if (query.to) select = select.where(beside(query.to, ascending ? '<=' : '>'))
     const order = ascending ? 'asc' : 'desc'
     return run(this.#database, select.orderBy('topological_ordering', order).orderBy('stream_ordering', order).limit(query.limit))
   }
@@ -136,6 +136,6 @@ export class EventsStore {
   }
 }
 
-function after(position: Position, comparison: '>' | '<') {
+function beside(position: Position, comparison: '>' | '<=') {
   return sql<boolean>`(topological_ordering, stream_ordering) ${sql.raw(comparison)} (${position.topological}, ${position.stream})`
 }

@@ -1,0 +1,109 @@
+/**
+ * Events as clients see them. The part that is the same for everybody is made once and kept as text; `unsigned` is spliced in for each reader.
+ *
+ * Spec: client-server API, "Room event format", "Types of state events"; rooms/v11, "Redactions".
+ */
+import type { RoomEvent } from '@myelin/protocol/events/event.ts'
+import type { UserId } from '@myelin/protocol/ids/ids.ts'
+import { own } from '@myelin/protocol/json/json.ts'
+import type { Clock } from '#platform/clock.ts'
+import type { MembershipState } from './memberships.ts'
+import type { RoomStates } from './room-states.ts'
+import type { StoredEvent } from './stored-event.ts'
+
+/** For whom events are written. */
+export interface Reader {
+  readonly userId: UserId
+  readonly deviceId: string | undefined
+}
+
+/** An event to be written, with the reader's membership when it was sent, where known. */
+export interface Shown {
+  readonly event: StoredEvent
+  readonly membership?: MembershipState
+}
+
+/** Adds members to the `unsigned` of some events, as JSON text such as `"transaction_id":"x"`. */
+export interface UnsignedSource {
+  collect(reader: Reader, events: readonly StoredEvent[]): Promise<ReadonlyMap<number, readonly string[]>>
+}
+
+/** The part of an event that all readers share, as an open JSON object: everything but `room_id` and `unsigned`. */
+function fragmentOf(event: RoomEvent): string {
+  const stateKey = event.stateKey === undefined ? '' : `,"state_key":${JSON.stringify(event.stateKey)}`
+  const isRedaction = event.type === 'm.room.redaction' && event.redacts !== undefined
+  const redacts = isRedaction ? `,"redacts":${JSON.stringify(event.redacts)}` : ''
+  const content = isRedaction ? { ...event.content, redacts: event.redacts } : event.content
+  return `{"type":${JSON.stringify(event.type)},"sender":${JSON.stringify(event.sender)},"content":${JSON.stringify(content)}${stateKey},` +
+    `"origin_server_ts":${event.originServerTs},"event_id":${JSON.stringify(event.eventId)}${redacts}`
+}
+
+export class ClientEvents {
+  readonly #clock: Clock
+  readonly #states: RoomStates
+  readonly #sources: UnsignedSource[] = []
+
+  constructor(needs: { readonly clock: Clock; readonly states: RoomStates }) {
+    this.#clock = needs.clock
+    this.#states = needs.states
+  }
+
+  /** Adds a source of `unsigned`; slices do so when the server is built. */
+  addSource(source: UnsignedSource): void {
+    this.#sources.push(source)
+  }
+
+  /**
+   * Events as JSON texts, in the same order.
+   * @param options `roomId: false` leaves out `room_id`, as `/sync` does
+   */
+  async format(reader: Reader, shown: readonly Shown[], options: { readonly roomId?: boolean } = {}): Promise<string[]> {
+    const events = shown.map((item) => item.event)
+    const extras = await Promise.all(this.#sources.map((source) => source.collect(reader, events)))
+    const now = this.#clock.now()
+    return Promise.all(shown.map(async ({ event, membership }) => {
+      const members = [`"age":${now - event.event.originServerTs}`]
+      if (membership !== undefined) members.push(`"membership":"${membership}"`)
+      if (event.isState) members.push(...(await this.#previous(event)))
+      if (event.redactedBecause) members.push(`"redacted_because":${this.#plain(event.redactedBecause)}`)
+      for (const extra of extras) members.push(...(extra.get(event.nid) ?? []))
+      return this.#write(event, members, options.roomId !== false)
+    }))
+  }
+
+  /** As `format`, for one event. */
+  async formatOne(reader: Reader, shown: Shown, options: { readonly roomId?: boolean } = {}): Promise<string> {
+    return (await this.format(reader, [shown], options))[0] ?? '{}'
+  }
+
+  /** A state event as invites and previews show it: type, state key, sender and content. */
+  stripped(event: StoredEvent): string {
+    const { type, stateKey, sender, content } = event.event
+    return `{"type":${JSON.stringify(type)},"state_key":${JSON.stringify(stateKey ?? '')},"sender":${JSON.stringify(sender)},"content":${JSON.stringify(content)}}`
+  }
+
+  #plain(event: StoredEvent): string {
+    return this.#write(event, [`"age":${this.#clock.now() - event.event.originServerTs}`], true)
+  }
+
+  #write(event: StoredEvent, unsigned: readonly string[], withRoomId: boolean): string {
+    const roomId = withRoomId ? `,"room_id":${JSON.stringify(event.room.id)}` : ''
+    return `${event.fragment(fragmentOf)}${roomId},"unsigned":{${unsigned.join(',')}}}`
+  }
+
+  /** What a state event replaced. */
+  async #previous(event: StoredEvent): Promise<string[]> {
+    const { type, stateKey } = event.event
+    if (event.stateRoot === undefined || stateKey === undefined) return []
+    const previous = await this.#states.get(event.room, event.stateRoot, type, stateKey)
+    if (!previous) return []
+    const { content, sender, eventId } = previous.event
+    return [`"prev_content":${JSON.stringify(content)}`, `"prev_sender":${JSON.stringify(sender)}`, `"replaces_state":${JSON.stringify(eventId)}`]
+  }
+}
+
+/** A string member of an event's content, where it is one. */
+export function contentString(event: StoredEvent | undefined, key: string): string | undefined {
+  const value = event && own(event.event.content, key)
+  return typeof value === 'string' ? value : undefined
+}

@@ -1,0 +1,139 @@
+/** Endpoints of room membership. */
+import { Type } from 'typebox'
+import { refuse } from '@myelin/protocol/errors.ts'
+import type { RoomAlias, RoomId } from '@myelin/protocol/ids/ids.ts'
+import type { JsonObject } from '@myelin/protocol/json/json.ts'
+import type { Room } from '#engine/room.ts'
+import type { Rooms } from '#engine/rooms.ts'
+import { endpoint } from '#platform/http/endpoint.ts'
+import { RoomIdOrAliasParam, RoomIdParam } from '#platform/http/schemas.ts'
+import type { Membership } from './membership.ts'
+
+/** What an alias points to. */
+export interface AliasResolver {
+  resolve(alias: RoomAlias): Promise<{ readonly roomId: RoomId } | undefined>
+}
+
+interface Needs {
+  readonly membership: Membership
+  readonly rooms: Rooms
+  readonly aliasResolver: AliasResolver
+}
+
+const versions = ['v3', 'r0', 'api/v1', 'unstable']
+const anchor = 'https://spec.matrix.org/v1.19/client-server-api/#'
+const roomParams = Type.Object({ roomId: RoomIdParam })
+const reasonBody = Type.Object({ reason: Type.Optional(Type.String()) })
+const targetBody = Type.Object({ user_id: Type.String(), reason: Type.Optional(Type.String()) })
+
+/** The room of an id or alias. @throws M_NOT_FOUND */
+async function roomOf(needs: Needs, idOrAlias: RoomId | RoomAlias): Promise<Room> {
+  if (!isAlias(idOrAlias)) return needs.rooms.require(idOrAlias)
+  const target = await needs.aliasResolver.resolve(idOrAlias)
+  if (!target) throw refuse('M_NOT_FOUND', `The room alias ${idOrAlias} does not exist.`)
+  return needs.rooms.require(target.roomId)
+}
+
+function isAlias(text: RoomId | RoomAlias): text is RoomAlias {
+  return text.startsWith('#')
+}
+
+/** Fields of the body that belong into the membership event. */
+function joinContent(body: { readonly reason?: string }): JsonObject {
+  return body.reason === undefined ? {} : { reason: body.reason }
+}
+
+const join = endpoint({
+  id: 'joinRoom', servlet: 'JoinRoomAliasServlet', method: 'POST', base: 'client', versions, path: '/join/:roomIdOrAlias',
+  spec: `${anchor}post_matrixclientv3joinroomidoralias`, auth: 'guest', limit: { rc: 'rc_joins.local', by: 'service' }, role: 'generic', suspendedRefused: true,
+  params: Type.Object({ roomIdOrAlias: RoomIdOrAliasParam }), body: reasonBody, bodyKind: 'optional-json',
+  errors: ['M_FORBIDDEN', 'M_NOT_FOUND', 'M_LIMIT_EXCEEDED', 'M_GUEST_ACCESS_FORBIDDEN', 'M_UNABLE_TO_GRANT_JOIN'],
+  handler: async (needs: Needs, { requester, params, body }) => {
+    const room = await roomOf(needs, params.roomIdOrAlias)
+    await needs.membership.join(requester, room, joinContent(body))
+    return { room_id: room.id }
+  },
+})
+
+const joinById = endpoint({
+  id: 'joinRoomById', servlet: 'RoomMembershipRestServlet', method: 'POST', base: 'client', versions, path: '/rooms/:roomId/join',
+  spec: `${anchor}post_matrixclientv3roomsroomidjoin`, auth: 'guest', limit: { rc: 'rc_joins.local', by: 'service' }, role: 'generic', suspendedRefused: true,
+  params: roomParams, body: reasonBody, bodyKind: 'optional-json',
+  errors: ['M_FORBIDDEN', 'M_NOT_FOUND', 'M_LIMIT_EXCEEDED', 'M_GUEST_ACCESS_FORBIDDEN', 'M_UNABLE_TO_GRANT_JOIN'],
+  handler: async (needs: Needs, { requester, params, body }) => {
+    const room = await needs.rooms.require(params.roomId)
+    await needs.membership.join(requester, room, joinContent(body))
+    return { room_id: room.id }
+  },
+})
+
+const knock = endpoint({
+  id: 'knockRoom', servlet: 'KnockRoomAliasServlet', method: 'POST', base: 'client', versions: ['v3', 'r0', 'unstable'], path: '/knock/:roomIdOrAlias',
+  spec: `${anchor}post_matrixclientv3knockroomidoralias`, auth: 'user', limit: { rc: 'rc_joins.local', by: 'service' }, role: 'generic', suspendedRefused: true,
+  params: Type.Object({ roomIdOrAlias: RoomIdOrAliasParam }), body: reasonBody, bodyKind: 'optional-json', errors: ['M_FORBIDDEN', 'M_NOT_FOUND', 'M_LIMIT_EXCEEDED'],
+  handler: async (needs: Needs, { requester, params, body }) => {
+    const room = await roomOf(needs, params.roomIdOrAlias)
+    await needs.membership.knock(requester, room, body.reason)
+    return { room_id: room.id }
+  },
+})
+
+const invite = endpoint({
+  id: 'inviteUser', servlet: 'RoomMembershipRestServlet', method: 'POST', base: 'client', versions, path: '/rooms/:roomId/invite',
+  spec: `${anchor}post_matrixclientv3roomsroomidinvite`, auth: 'user', limit: { rc: 'rc_invites.per_room', by: 'service' }, role: 'generic', suspendedRefused: true,
+  params: roomParams, body: Type.Object({
+    user_id: Type.Optional(Type.String()), reason: Type.Optional(Type.String()), medium: Type.Optional(Type.String()), address: Type.Optional(Type.String()),
+  }),
+  errors: ['M_FORBIDDEN', 'M_NOT_FOUND', 'M_LIMIT_EXCEEDED', 'M_INVITE_BLOCKED', 'M_MISSING_PARAM', 'M_THREEPID_DENIED', 'M_INVALID_PARAM'],
+  handler: async ({ membership, rooms }: Needs, { requester, params, body }) => {
+    const { user_id: userId, reason, medium } = body
+    if (userId === undefined && medium !== undefined) throw refuse('M_THREEPID_DENIED', 'This server cannot invite by e-mail address or phone number.')
+    if (userId === undefined) throw refuse('M_MISSING_PARAM', 'The body needs "user_id", the user to invite.')
+    await membership.invite(requester, await rooms.require(params.roomId), { userId, ...(reason === undefined ? {} : { reason }) })
+    return {}
+  },
+})
+
+const leave = endpoint({
+  id: 'leaveRoom', servlet: 'RoomMembershipRestServlet', method: 'POST', base: 'client', versions, path: '/rooms/:roomId/leave',
+  spec: `${anchor}post_matrixclientv3roomsroomidleave`, auth: 'guest', limit: 'none', role: 'generic',
+  params: roomParams, body: reasonBody, bodyKind: 'optional-json', errors: ['M_FORBIDDEN', 'M_NOT_FOUND'],
+  handler: async ({ membership, rooms }: Needs, { requester, params, body }) => {
+    await membership.leave(requester, await rooms.require(params.roomId), body.reason)
+    return {}
+  },
+})
+
+/** The three changes that one user makes of another's membership have one shape. */
+function targeted(id: string, verb: 'kick' | 'ban' | 'unban') {
+  return endpoint({
+    id, servlet: 'RoomMembershipRestServlet', method: 'POST', base: 'client', versions, path: `/rooms/:roomId/${verb}`,
+    spec: `${anchor}post_matrixclientv3roomsroomid${verb}`, auth: 'user', limit: 'none', role: 'generic', suspendedRefused: true,
+    params: roomParams, body: targetBody, errors: ['M_FORBIDDEN', 'M_NOT_FOUND', 'M_MISSING_PARAM', 'M_INVALID_PARAM'],
+    handler: async ({ membership, rooms }: Needs, { requester, params, body }) => {
+      const { user_id: userId, reason } = body
+      await membership[verb](requester, await rooms.require(params.roomId), { userId, ...(reason === undefined ? {} : { reason }) })
+      return {}
+    },
+  })
+}
+
+const forget = endpoint({
+  id: 'forgetRoom', servlet: 'RoomForgetRestServlet', method: 'POST', base: 'client', versions, path: '/rooms/:roomId/forget',
+  spec: `${anchor}post_matrixclientv3roomsroomidforget`, auth: 'user', limit: 'none', role: 'main',
+  params: roomParams, errors: ['M_NOT_FOUND', 'M_UNKNOWN'],
+  handler: async ({ membership, rooms }: Needs, { requester, params }) => {
+    await membership.forget(requester, await rooms.require(params.roomId))
+    return {}
+  },
+})
+
+const joinedRooms = endpoint({
+  id: 'getJoinedRooms', servlet: 'JoinedRoomsRestServlet', method: 'GET', base: 'client', versions, path: '/joined_rooms',
+  spec: `${anchor}get_matrixclientv3joined_rooms`, auth: 'guest', limit: 'none', role: 'generic', errors: [],
+  handler: async ({ membership }: Needs, { requester }) => ({ joined_rooms: await membership.joinedRooms(requester.userId) }),
+})
+
+export const membershipRoutes = [
+  join, joinById, knock, invite, leave, targeted('kickUser', 'kick'), targeted('banUser', 'ban'), targeted('unbanUser', 'unban'), forget, joinedRooms,
+]

@@ -1,0 +1,279 @@
+/**
+ * Joining, leaving, inviting, knocking, banning and forgetting.
+ *
+ * Spec: client-server API, "Room membership"; rooms/v8, "Restricted rooms".
+ */
+import { powerLevelsOf } from '@myelin/protocol/auth/power-levels.ts'
+import { MatrixError, refuse } from '@myelin/protocol/errors.ts'
+import type { RoomId, UserId } from '@myelin/protocol/ids/ids.ts'
+import { isUserId } from '@myelin/protocol/ids/user-id.ts'
+import { isObject, own, type JsonObject } from '@myelin/protocol/json/json.ts'
+import { contentString } from '#engine/client-events.ts'
+import { membershipOf, type MembershipState, type Memberships } from '#engine/memberships.ts'
+import type { Room } from '#engine/room.ts'
+import type { Rooms } from '#engine/rooms.ts'
+import type { RoomView, RoomWriter } from '#engine/room-writer.ts'
+import type { StoredEvent } from '#engine/stored-event.ts'
+import type { Database } from '#platform/db/database.ts'
+import type { Requester } from '#platform/http/requester.ts'
+import type { RateLimits } from '#platform/limits/rate-limits.ts'
+
+/** What membership events say of a user. */
+export interface MemberProfiles {
+  displayNameAndAvatar(userId: UserId): Promise<{ readonly displayName?: string | undefined; readonly avatarUrl?: string | undefined }>
+}
+
+/** Whether users let themselves be invited. */
+export interface InviteFilter {
+  /** @throws M_INVITE_BLOCKED */
+  assertMayBeInvited(inviter: UserId, invitee: UserId): Promise<void>
+}
+
+interface Needs {
+  readonly database: Database
+  readonly rooms: Rooms
+  readonly memberships: Memberships
+  readonly writer: RoomWriter
+  readonly profiles: MemberProfiles
+  readonly inviteFilter: InviteFilter
+  readonly limits: Pick<RateLimits, 'consume'>
+  /** Whether a user of this server exists. */
+  readonly userExists: (userId: UserId) => Promise<boolean>
+  readonly blockNonAdminInvites: boolean
+  readonly includeProfileOnInvite: boolean
+  readonly forgetOnLeave: boolean
+}
+
+/** A change that one user makes of another's membership. */
+export interface MembershipAction {
+  readonly userId: string
+  readonly reason?: string
+}
+
+function reasonOf(reason: string | undefined): JsonObject {
+  return reason === undefined ? {} : { reason }
+}
+
+export class Membership {
+  readonly #needs: Needs
+
+  constructor(needs: Needs) {
+    this.#needs = needs
+  }
+
+  /** Content of a membership event with the profile of a user of this server. */
+  async memberContent(userId: UserId, content: JsonObject): Promise<JsonObject> {
+    const isInvite = content['membership'] === 'invite'
+    if (!this.#needs.memberships.isLocal(userId) || (isInvite && !this.#needs.includeProfileOnInvite)) return content
+    const { displayName, avatarUrl } = await this.#needs.profiles.displayNameAndAvatar(userId)
+    return {
+      ...(displayName === undefined ? {} : { displayname: displayName }),
+      ...(avatarUrl === undefined ? {} : { avatar_url: avatarUrl }),
+      ...content,
+    }
+  }
+
+  /**
+   * Joins the requester to a room that this server is in.
+   * @throws M_FORBIDDEN, M_GUEST_ACCESS_FORBIDDEN, M_UNABLE_TO_AUTHORISE_JOIN, M_LIMIT_EXCEEDED
+   */
+  async join(requester: Requester, room: Room, content: JsonObject): Promise<void> {
+    if (await this.#needs.memberships.isJoined(room, requester.userId)) return
+    if (requester.rateLimited) {
+      this.#needs.limits.consume('rc_joins.local', requester.userId)
+      this.#needs.limits.consume('rc_joins_per_room', room.id)
+    }
+    const full = await this.memberContent(requester.userId, { ...content, membership: 'join' })
+    await this.#needs.writer.propose(room, async (view) => {
+      const current = await membershipIn(view, requester.userId)
+      if (current === 'join') return []
+      if (requester.isGuest) await assertGuestsMayJoin(view)
+      const authorised = await this.#restrictedJoin(view, requester.userId, current)
+      return [{ type: 'm.room.member', stateKey: requester.userId, sender: requester.userId, content: { ...full, ...authorised } }]
+    })
+  }
+
+  /** Knocks on a room. @throws M_FORBIDDEN */
+  async knock(requester: Requester, room: Room, reason: string | undefined): Promise<void> {
+    if (requester.rateLimited) this.#needs.limits.consume('rc_joins.local', requester.userId)
+    const content = await this.memberContent(requester.userId, { membership: 'knock', ...reasonOf(reason) })
+    await this.#needs.writer.propose(room, [{ type: 'm.room.member', stateKey: requester.userId, sender: requester.userId, content }])
+  }
+
+  /** Invites a user. @throws M_FORBIDDEN, M_INVITE_BLOCKED, M_LIMIT_EXCEEDED */
+  async invite(requester: Requester, room: Room, action: MembershipAction, extra: JsonObject = {}): Promise<void> {
+    const target = userIdOf(action.userId)
+    await this.#assertJoined(requester, room)
+    if ((await this.#needs.memberships.of(room, target))?.membership === 'join') {
+      throw refuse('M_FORBIDDEN', `${target} is already in the room.`)
+    }
+    await this.assertMayInvite(requester, room, [target])
+    const content = await this.memberContent(target, { ...extra, membership: 'invite', ...reasonOf(action.reason) })
+    await this.#needs.writer.propose(room, async (view) => {
+      const current = await membershipIn(view, target)
+      if (current === 'ban') throw refuse('M_FORBIDDEN', `${target} is banned from the room; unban first.`)
+      return [{ type: 'm.room.member', stateKey: target, sender: requester.userId, content }]
+    })
+  }
+
+  /**
+   * Charges the rate limits of invites and asks the invited users' settings.
+   * @param room undefined while the room is being made
+   */
+  async assertMayInvite(requester: Requester, room: Room | undefined, invitees: readonly string[]): Promise<void> {
+    if (this.#needs.blockNonAdminInvites && !requester.isAdmin) throw refuse('M_FORBIDDEN', 'Invites have been disabled on this server.')
+    for (const invitee of invitees) {
+      await this.#needs.inviteFilter.assertMayBeInvited(requester.userId, userIdOf(invitee))
+      if (!requester.rateLimited) continue
+      if (room) this.#needs.limits.consume('rc_invites.per_room', room.id)
+      this.#needs.limits.consume('rc_invites.per_user', invitee)
+      this.#needs.limits.consume('rc_invites.per_issuer', requester.userId)
+    }
+  }
+
+  /** Leaves a room, refuses an invite, or takes back a knock. @throws M_FORBIDDEN where the user has nothing to leave */
+  async leave(requester: { readonly userId: UserId }, room: Room, reason?: string): Promise<void> {
+    const { userId } = requester
+    const content: JsonObject = { membership: 'leave', ...reasonOf(reason) }
+    await this.#needs.writer.propose(room, async (view) => {
+      const current = await membershipIn(view, userId)
+      if (current === 'leave') return []
+      if (current === undefined || current === 'ban') throw refuse('M_FORBIDDEN', 'You are not in the room.')
+      return [{ type: 'm.room.member', stateKey: userId, sender: userId, content }]
+    })
+    if (this.#needs.forgetOnLeave) await this.#needs.database.transaction((tx) => this.#needs.memberships.forget(tx, room, userId))
+  }
+
+  /** Removes another user, or takes back an invite. @throws M_FORBIDDEN, M_NOT_FOUND */
+  async kick(requester: Requester, room: Room, action: MembershipAction): Promise<void> {
+    const target = userIdOf(action.userId)
+    await this.#change(requester, room, target, 'leave', action.reason, (current) => {
+      if (current === undefined || current === 'leave') throw refuse('M_FORBIDDEN', `${target} is not in the room.`)
+      if (current === 'ban') throw refuse('M_FORBIDDEN', `${target} is banned; use unban instead.`)
+    })
+  }
+
+  /** Bans a user. @throws M_FORBIDDEN */
+  async ban(requester: Requester, room: Room, action: MembershipAction): Promise<void> {
+    await this.#change(requester, room, userIdOf(action.userId), 'ban', action.reason, () => undefined)
+  }
+
+  /** Lifts a ban. @throws M_FORBIDDEN where the user is not banned */
+  async unban(requester: Requester, room: Room, action: MembershipAction): Promise<void> {
+    const target = userIdOf(action.userId)
+    await this.#change(requester, room, target, 'leave', action.reason, (current) => {
+      if (current !== 'ban') throw refuse('M_FORBIDDEN', `${target} is not banned from the room.`)
+    })
+  }
+
+  /** Hides a room that the user has left. @throws M_UNKNOWN where the user is still in it, M_NOT_FOUND */
+  async forget(requester: Requester, room: Room): Promise<void> {
+    const current = (await this.#needs.memberships.of(room, requester.userId))?.membership
+    if (current === undefined) throw refuse('M_NOT_FOUND', 'You were never in that room.')
+    if (current !== 'leave' && current !== 'ban') throw new MatrixError(400, 'M_UNKNOWN', 'You are still in the room; leave it first.')
+    await this.#needs.database.transaction((tx) => this.#needs.memberships.forget(tx, room, requester.userId))
+  }
+
+  /** Ids of the rooms that the user has joined. */
+  async joinedRooms(userId: UserId): Promise<RoomId[]> {
+    return (await this.#needs.memberships.joinedRooms(userId)).map((room) => room.id)
+  }
+
+  /** Leaves every room and refuses every invite, as deactivation does; a room that refuses is passed over. */
+  async leaveAll(userId: UserId): Promise<void> {
+    for (const entry of [...(await this.#needs.memberships.ofUser(userId)).values()]) {
+      if (entry.membership === 'join' || entry.membership === 'invite' || entry.membership === 'knock') await this.leave({ userId }, entry.room)
+    }
+  }
+
+  /** Sends the user's membership again in every joined room, with a changed profile. */
+  async profileChanged(userId: UserId): Promise<void> {
+    const { displayName, avatarUrl } = await this.#needs.profiles.displayNameAndAvatar(userId)
+    for (const room of await this.#needs.memberships.joinedRooms(userId)) {
+      await this.#needs.writer.propose(room, async (view) => {
+        const current = await view.state('m.room.member', userId)
+        if (!current || membershipOf(current) !== 'join') return []
+        const { displayname: _name, avatar_url: _avatar, ...rest } = current.event.content
+        const content = { ...rest, ...(displayName === undefined ? {} : { displayname: displayName }), ...(avatarUrl === undefined ? {} : { avatar_url: avatarUrl }) }
+        return [{ type: 'm.room.member', stateKey: userId, sender: userId, content }]
+      })
+    }
+  }
+
+  async #change(
+    requester: Requester, room: Room, target: UserId, membership: MembershipState, reason: string | undefined,
+    check: (current: MembershipState | undefined) => void,
+  ): Promise<void> {
+    await this.#assertJoined(requester, room)
+    await this.#needs.writer.propose(room, async (view) => {
+      check(await membershipIn(view, target))
+      const previous = await view.state('m.room.member', target)
+      const profile = membership === 'ban' && previous ? profileOf(previous) : {}
+      return [{ type: 'm.room.member', stateKey: target, sender: requester.userId, content: { ...profile, membership, ...reasonOf(reason) } }]
+    })
+  }
+
+  async #assertJoined(requester: Requester, room: Room): Promise<void> {
+    if (!(await this.#needs.memberships.isJoined(room, requester.userId))) throw refuse('M_FORBIDDEN', 'You are not in the room.')
+  }
+
+  /**
+   * In a restricted room, a member who may invite vouches for the join.
+   * @returns the additional content of the join
+   */
+  async #restrictedJoin(view: RoomView, userId: UserId, current: MembershipState | undefined): Promise<JsonObject> {
+    const rules = await view.state('m.room.join_rules', '')
+    const rule = contentString(rules, 'join_rule')
+    const { version } = view.room
+    const restricted = (rule === 'restricted' && version.restrictedJoins) || (rule === 'knock_restricted' && version.knockRestricted)
+    if (!restricted || current === 'invite' || !rules) return {}
+    if (!(await this.#meetsCondition(rules, userId))) {
+      throw refuse('M_FORBIDDEN', 'You are not invited, and in none of the rooms whose members may join this one.')
+    }
+    const authoriser = await this.#authoriser(view)
+    if (!authoriser) throw refuse('M_UNABLE_TO_GRANT_JOIN', 'No user of this server in the room may invite, so nobody can let you in.')
+    return { join_authorised_via_users_server: authoriser }
+  }
+
+  async #meetsCondition(rules: StoredEvent, userId: UserId): Promise<boolean> {
+    const allow = own(rules.event.content, 'allow')
+    for (const condition of Array.isArray(allow) ? allow : []) {
+      if (!isObject(condition) || own(condition, 'type') !== 'm.room_membership') continue
+      const roomId = own(condition, 'room_id')
+      const room = typeof roomId === 'string' ? await this.#needs.rooms.get(roomId) : undefined
+      if (room && (await this.#needs.memberships.isJoined(room, userId))) return true
+    }
+    return false
+  }
+
+  async #authoriser(view: RoomView): Promise<UserId | undefined> {
+    const create = await view.state('m.room.create', '')
+    const levels = powerLevelsOf(view.room.version, (await view.state('m.room.power_levels', ''))?.event, create?.event)
+    for (const member of (await this.#needs.memberships.ofRoom(view.room)).values()) {
+      if (member.membership === 'join' && this.#needs.memberships.isLocal(member.userId) && levels.userLevel(member.userId) >= levels.invite) return member.userId
+    }
+    return undefined
+  }
+}
+
+/** The membership of a user at a proposal's turn. */
+async function membershipIn(view: RoomView, userId: string): Promise<MembershipState | undefined> {
+  const event = await view.state('m.room.member', userId)
+  return event && membershipOf(event)
+}
+
+async function assertGuestsMayJoin(view: RoomView): Promise<void> {
+  const access = contentString(await view.state('m.room.guest_access', ''), 'guest_access')
+  if (access !== 'can_join') throw refuse('M_GUEST_ACCESS_FORBIDDEN', 'Guests may not join this room; register an account first.')
+}
+
+function profileOf(event: StoredEvent): JsonObject {
+  const displayname = contentString(event, 'displayname')
+  const avatarUrl = contentString(event, 'avatar_url')
+  return { ...(displayname === undefined ? {} : { displayname }), ...(avatarUrl === undefined ? {} : { avatar_url: avatarUrl }) }
+}
+
+function userIdOf(text: string): UserId {
+  if (!isUserId(text)) throw refuse('M_INVALID_PARAM', `"${text}" is not a user id; it has the form @name:server.`)
+  return text
+}

@@ -1,0 +1,188 @@
+/** A whole server for a test: real stores, real sockets, a clock that the test owns. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { loadConfig } from '#app/config.ts'
+import { compose, type Services } from '#app/compose.ts'
+import { openDatabase } from '#app/open-database.ts'
+import { endpoints } from '#app/routes.ts'
+import { eventSignerOf } from '#app/signer.ts'
+import { SystemClock, type Clock } from '#platform/clock.ts'
+import { createApplication } from '#platform/http/application.ts'
+import { mountEndpoints } from '#platform/http/mount.ts'
+import { ActiveRequests } from '#platform/http/served-request.ts'
+import type { Logger } from '#platform/log/logger.ts'
+import { migrations } from '#schema/migrations.ts'
+import { upgradeSchema } from '#schema/upgrade.ts'
+import { testDatabase } from './postgres.ts'
+import { TestClient } from './test-client.ts'
+import { checkContract } from '../contract/recorder.ts'
+
+/** Options of a test server. */
+export interface TestServerOptions {
+  /** Further lines of homeserver.yaml. */
+  readonly config?: string
+  readonly clock?: Clock
+  /** Keep the rate limits of the defaults; without, nothing is limited. */
+  readonly rateLimits?: boolean
+}
+
+const unlimited = '{per_second: 100000, burst_count: 100000}'
+
+const baseConfig = `server_name: test.example
+report_stats: false
+enable_registration: true
+enable_registration_without_verification: true
+allow_guest_access: true
+registration_shared_secret: shared-secret-of-tests
+macaroon_secret_key: macaroon-secret-of-tests
+form_secret: form-secret-of-tests
+url_preview_enabled: false
+suppress_key_server_warning: true
+`
+
+const noLimits = `rc_message: ${unlimited}
+rc_registration: ${unlimited}
+rc_registration_token_validity: ${unlimited}
+rc_login: {address: ${unlimited}, account: ${unlimited}, failed_attempts: ${unlimited}}
+rc_admin_redaction: ${unlimited}
+rc_joins: {local: ${unlimited}, remote: ${unlimited}}
+rc_joins_per_room: ${unlimited}
+rc_invites: {per_room: ${unlimited}, per_user: ${unlimited}, per_issuer: ${unlimited}}
+rc_third_party_invite: ${unlimited}
+rc_media_create: ${unlimited}
+rc_presence: {per_user: ${unlimited}}
+rc_reports: ${unlimited}
+rc_room_creation: ${unlimited}
+rc_user_directory: ${unlimited}
+`
+
+/** Which engine the test runs on. */
+export const testEngine = process.env['MYELIN_TEST_DATABASE'] === 'postgres' ? 'postgres' : 'sqlite'
+
+/** A running server. */
+export class TestServer {
+  readonly url: string
+  readonly folder: string
+  readonly services: Services
+  /** Messages that the server logged as errors; a test that expects none checks it. */
+  readonly errors: readonly string[]
+  #users = 0
+
+  constructor(url: string, folder: string, services: Services, errors: readonly string[]) {
+    this.url = url
+    this.folder = folder
+    this.services = services
+    this.errors = errors
+  }
+
+  get serverName(): string {
+    return this.services.serverName
+  }
+
+  /** A client without a token. */
+  anonymous(): TestClient {
+    return new TestClient({ url: this.url, observe: checkContract })
+  }
+
+  /** Registers a user with the password `password-of-<name>` and gives their client. */
+  async register(name = `user${++this.#users}`, extra: Readonly<Record<string, unknown>> = {}): Promise<TestClient> {
+    const body = { username: name, password: `password-of-${name}`, auth: { type: 'm.login.dummy' }, ...extra }
+    const reply = await this.anonymous().post('/register', body).ok()
+    return this.client(reply)
+  }
+
+  /** A guest's client. */
+  async guest(): Promise<TestClient> {
+    return this.client(await this.anonymous().post('/register?kind=guest', {}).ok())
+  }
+
+  /** Another device of a registered user. */
+  async login(name: string, extra: Readonly<Record<string, unknown>> = {}): Promise<TestClient> {
+    const body = { type: 'm.login.password', identifier: { type: 'm.id.user', user: name }, password: `password-of-${name}`, ...extra }
+    return this.client(await this.anonymous().post('/login', body).ok())
+  }
+
+  /** Registers an administrator through the shared-secret registration. */
+  async admin(name = 'admin'): Promise<TestClient> {
+    const { createHmac } = await import('node:crypto')
+    const nonce = String((await this.anonymous().get('/_synapse/admin/v1/register').ok())['nonce'])
+    const password = `password-of-${name}`
+    const mac = createHmac('sha1', 'shared-secret-of-tests').update([nonce, name, password, 'admin'].join('\0')).digest('hex')
+    return this.client(await this.anonymous().post('/_synapse/admin/v1/register', { nonce, username: name, password, admin: true, mac }).ok())
+  }
+
+  /** Alice and Bob, joined to a public room that Alice made. */
+  async withRoom(create: Readonly<Record<string, unknown>> = {}): Promise<{ alice: TestClient; bob: TestClient; room: string }> {
+    const [alice, bob] = [await this.register('alice'), await this.register('bob')]
+    const room = String((await alice.post('/createRoom', { preset: 'public_chat', ...create }).ok())['room_id'])
+    await bob.post(`/join/${encodeURIComponent(room)}`, {}).ok()
+    return { alice, bob, room }
+  }
+
+  private client(reply: Readonly<Record<string, unknown>>): TestClient {
+    return new TestClient({
+      url: this.url,
+      observe: checkContract,
+      userId: String(reply['user_id']),
+      token: String(reply['access_token']),
+      deviceId: String(reply['device_id']),
+    })
+  }
+}
+
+/** Starts a server that stops with the test. */
+export async function testServer(t: TestContext, options: TestServerOptions = {}): Promise<TestServer> {
+  const folder = mkdtempSync(join(tmpdir(), 'myelin-test-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const config = join(folder, 'homeserver.yaml')
+  const database = testEngine === 'postgres' ? await testDatabase(t) : `database: {name: sqlite3, args: {database: "${join(folder, 'homeserver.db')}"}}\n`
+  const own = options.config ?? ''
+  const defaults = [baseConfig, database, options.rateLimits ? '' : noLimits, `media_store_path: "${join(folder, 'media')}"\nsigning_key_path: "${join(folder, 'signing.key')}"\n`]
+  const isOverridden = (line: string): boolean => new RegExp(`^${/^\w+/.exec(line)?.[0] ?? '\\0'}:`, 'm').test(own)
+  const lines = defaults.join('').split('\n').filter((line) => line !== '' && !isOverridden(line))
+  writeFileSync(config, `${lines.join('\n')}\n${own}`)
+  return startTestServer(t, folder, config, options)
+}
+
+/** Starts a server on a folder that a test has prepared, for instance to start it a second time. */
+export async function startTestServer(t: TestContext, folder: string, configPath: string, options: TestServerOptions = {}): Promise<TestServer> {
+  const loaded = loadConfig([configPath])
+  const database = openDatabase(loaded.config, { durable: false })
+  await upgradeSchema(database, migrations, () => undefined)
+  const errors: string[] = []
+  const logger: Logger = {
+    debug: () => undefined,
+    info: () => undefined,
+    warn: () => undefined,
+    error: (message, fields) => {
+      errors.push(message)
+      t.diagnostic(`${message} ${fields?.['error'] instanceof Error ? (fields['error'].stack ?? '') : JSON.stringify(fields ?? {})}`)
+    },
+  }
+  const services = await compose({
+    config: loaded.config, database, clock: options.clock ?? new SystemClock(), signer: eventSignerOf(loaded), logger: () => logger,
+  })
+  const active = new ActiveRequests()
+  const application = createApplication()
+  mountEndpoints(application, endpoints, services, { authenticate: services.authenticate, limits: services.limits, logger, active })
+  await application.ready()
+  const http = createServer((request, response) => application.routing(request, response))
+  await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve))
+  t.after(async () => {
+    active.drain()
+    http.closeAllConnections()
+    await new Promise<void>((resolve) => http.close(() => resolve()))
+    await services.dispose()
+    await database.close()
+  })
+  return new TestServer(`http://127.0.0.1:${portOf(http)}`, folder, services, errors)
+}
+
+function portOf(http: Server): number {
+  const address = http.address() as AddressInfo
+  return address.port
+}
