@@ -23,7 +23,7 @@ export interface AuthOptions {
   readonly isSignedBy?: (event: RoomEvent, serverName: string) => boolean
   /**
    * Whether any signature in the `signed` object of a third-party invite is of the ed25519 key in unpadded base64.
-   * Left out, none is: such invites are refused.
+   * Left out, `crypto/` verifies them.
    */
   readonly verifySigned?: (signed: JsonObject, publicKey: string) => boolean
 }

@@ -18,7 +18,7 @@ export type StatePair = readonly [type: string, stateKey: string]
 /** What the selection of auth events reads of an event, sent or yet to be sent. */
 export interface AuthDraft {
   readonly type: string
-  readonly stateKey: string | undefined
+  readonly stateKey?: string | undefined
   readonly sender: string
   readonly content: JsonObject
 }

@@ -19,8 +19,9 @@ const longestText = 4300
  * @returns undefined for a value that is no power level, also if it is beyond what a double can hold
  */
 export function readPowerLevel(version: RoomVersion, value: JsonValue | undefined): number | undefined {
+  // adding 0 makes 0 of -0
   if (typeof value === 'number') {
-    if (version.integerPowerLevels) return Number.isSafeInteger(value) ? value : undefined
+    if (version.integerPowerLevels) return Number.isSafeInteger(value) ? value + 0 : undefined
     return Number.isFinite(value) ? Math.trunc(value) + 0 : undefined
   }
   if (typeof value !== 'string' || version.integerPowerLevels || value.length > longestText) return undefined

@@ -3,6 +3,7 @@
  *
  * Spec: rooms, "Authorisation rules", step 1 of `invite` in the member rule, and "If type is `m.room.third_party_invite`".
  */
+import { isSignedByKey } from '../crypto/sign-json.ts'
 import type { Verdict } from '../events/event.ts'
 import { isObject, own } from '../json/json.ts'
 import type { JsonObject } from '../json/json.ts'
@@ -35,22 +36,36 @@ export function checkThirdPartyInvite(check: AuthCheck, target: string, rule: st
   // 6
   if (event.sender !== issued.sender) return refused(`${rule}.6`, `the third-party invite was issued by ${issued.sender}`)
   // 7
-  for (const publicKey of publicKeys(issued.content)) if (options.verifySigned?.(signed, publicKey)) return allowed
+  const verify = options.verifySigned ?? isSignedByKey
+  const keys = publicKeys(issued.content)
+  if (keys.size * countSignatures(signed) > maxVerifications) return refused(`${rule}.8`, 'the third-party invite has too many signatures and keys')
+  for (const publicKey of keys) if (verify(signed, publicKey)) return allowed
   // 8
   return refused(`${rule}.8`, 'no signature of the third-party invite matches a key of the room’s m.room.third_party_invite')
 }
 
-function publicKeys(content: JsonObject): string[] {
-  const keys: string[] = []
+function publicKeys(content: JsonObject): Set<string> {
+  const keys = new Set<string>()
   const single = own(content, 'public_key')
-  if (typeof single === 'string') keys.push(single)
+  if (typeof single === 'string') keys.add(single)
   const list = own(content, 'public_keys')
   if (!Array.isArray(list)) return keys
   for (const entry of list) {
     const key = isObject(entry) ? own(entry, 'public_key') : undefined
-    if (typeof key === 'string') keys.push(key)
+    if (typeof key === 'string') keys.add(key)
   }
   return keys
+}
+
+/** Signatures times keys that are tried; an event of 64 KB could ask for half a minute of verifications otherwise. */
+const maxVerifications = 256
+
+function countSignatures(signed: JsonObject): number {
+  const signatures = own(signed, 'signatures')
+  if (!isObject(signatures)) return 0
+  let count = 0
+  for (const ofServer of Object.values(signatures)) if (isObject(ofServer)) count += Object.keys(ofServer).length
+  return count
 }
 
 /** Whether the sender may issue a third-party invite. */
