@@ -18,69 +18,93 @@ const scalarKeys = ['users_default', 'events_default', 'state_default', 'ban', '
 
 /** Whether the sender may set these power levels. */
 export function checkPowerLevels(check: AuthCheck): Verdict {
-  const { version, rules, event, create, state } = check
-  const { content } = event
-  let step = 0
-  const rule = (substep = ''): string => `${rules.powerLevels}.${step}${substep}`
+  const steps = new StepCounter(check.rules.powerLevels)
+  const verdict = checkForm(check, steps)
+  if (!verdict.allowed) return verdict
+  // The first power levels of the room
+  steps.next()
+  const current = check.state('m.room.power_levels', '')
+  return current === undefined ? allowed : checkChanges(check, current.content, steps)
+}
+
+/** Counts the steps of the rule as the specification does: which there are depends on the room version. */
+class StepCounter {
+  readonly #rule: number
+  #step = 0
+
+  constructor(rule: number) {
+    this.#rule = rule
+  }
+
+  next(): void {
+    this.#step += 1
+  }
+
+  refuse(reason: string, substep = ''): Verdict {
+    return refused(`${this.#rule}.${this.#step}${substep}`, reason)
+  }
+}
+
+/** The steps about the form of the content: integers, user ids, and no creators where these are privileged. */
+function checkForm({ version, event: { content }, create }: AuthCheck, steps: StepCounter): Verdict {
   if (version.integerPowerLevels) {
-    step = 1
+    steps.next()
     for (const key of scalarKeys) {
-      if (Object.hasOwn(content, key) && readPowerLevel(version, own(content, key)) === undefined) return refused(rule(), `${key} is not an integer`)
+      if (Object.hasOwn(content, key) && readPowerLevel(version, own(content, key)) === undefined) return steps.refuse(`${key} is not an integer`)
     }
-    step = 2
+    steps.next()
     for (const key of ['events', 'notifications']) {
-      if (Object.hasOwn(content, key) && !isObjectOfLevels(version, own(content, key))) return refused(rule(), `${key} is not an object of integers`)
+      if (Object.hasOwn(content, key) && !isObjectOfLevels(version, own(content, key))) return steps.refuse(`${key} is not an object of integers`)
     }
   }
-  // Users: an object from user ids to power levels
-  step += 1
+  steps.next()
   const problem = problemOfUsers(version, content)
-  if (problem !== undefined) return refused(rule(), problem)
-  if (!version.integerPowerLevels && hasInfiniteValue(content)) return refused(rule(), 'a power level is beyond the range of numbers')
+  if (problem !== undefined) return steps.refuse(problem)
+  if (!version.integerPowerLevels && hasInfiniteValue(content)) return steps.refuse('a power level is beyond the range of numbers')
   if (version.privilegedCreators) {
-    step += 1
+    steps.next()
     const users = own(content, 'users')
     for (const creator of creatorsOf(version, create)) {
-      if (isObject(users) && Object.hasOwn(users, creator)) return refused(rule(), `users lists the creator ${creator}, whose power cannot be set`)
+      if (isObject(users) && Object.hasOwn(users, creator)) return steps.refuse(`users lists the creator ${creator}, whose power cannot be set`)
     }
-  }
-  // The first power levels of the room
-  step += 1
-  const current = state('m.room.power_levels', '')
-  if (current === undefined) return allowed
-
-  const power = levelsIn(check).userLevel(event.sender)
-  const tooHigh = (what: string): string => `${what} is above the sender’s power level ${power}`
-  step += 1
-  for (const key of scalarKeys) {
-    const change = changeOf(version, own(current.content, key), own(content, key))
-    if (change === undefined) continue
-    if (change.before !== undefined && change.before > power) return refused(rule('.1'), tooHigh(`the current ${key}`))
-    if (change.after === undefined) continue
-    if (!(change.after <= power)) return refused(rule('.2'), tooHigh(`the new ${key}`))
-  }
-  const objects = version.notificationLevels ? ['events', 'notifications'] : ['events']
-  const changes = objects.flatMap((key) => changesOf(version, own(current.content, key), own(content, key)))
-  step += 1
-  for (const { key, before } of changes) {
-    if (before !== undefined && before > power) return refused(rule('.1'), tooHigh(`the current level of ${key}`))
-  }
-  step += 1
-  for (const { key, after } of changes) {
-    if (after !== undefined && !(after <= power)) return refused(rule('.1'), tooHigh(`the new level of ${key}`))
-  }
-  const userChanges = changesOf(version, own(current.content, 'users'), own(content, 'users'))
-  step += 1
-  for (const { key, before } of userChanges) {
-    if (key !== event.sender && before !== undefined && before >= power) {
-      return refused(rule('.1'), `the current level of ${key} is not below the sender’s power level ${power}`)
-    }
-  }
-  step += 1
-  for (const { key, after } of userChanges) {
-    if (after !== undefined && !(after <= power)) return refused(rule('.1'), tooHigh(`the new level of ${key}`))
   }
   return allowed
+}
+
+/** The steps about what changes against the current power levels. */
+function checkChanges(check: AuthCheck, current: JsonObject, steps: StepCounter): Verdict {
+  const { version, event: { content, sender } } = check
+  const power = levelsIn(check).userLevel(sender)
+  const tooHigh = (what: string): string => `${what} is above the sender’s power level ${power}`
+  steps.next()
+  for (const key of scalarKeys) {
+    const change = changeOf(version, own(current, key), own(content, key))
+    if (change === undefined) continue
+    if (isAbove(change.before, power)) return steps.refuse(tooHigh(`the current ${key}`), '.1')
+    if (isAbove(change.after, power)) return steps.refuse(tooHigh(`the new ${key}`), '.2')
+  }
+  const objects = version.notificationLevels ? ['events', 'notifications'] : ['events']
+  const changes = objects.flatMap((key) => changesOf(version, own(current, key), own(content, key)))
+  steps.next()
+  for (const { key, before } of changes) if (isAbove(before, power)) return steps.refuse(tooHigh(`the current level of ${key}`), '.1')
+  steps.next()
+  for (const { key, after } of changes) if (isAbove(after, power)) return steps.refuse(tooHigh(`the new level of ${key}`), '.1')
+
+  const userChanges = changesOf(version, own(current, 'users'), own(content, 'users'))
+  steps.next()
+  for (const { key, before } of userChanges) {
+    if (key !== sender && before !== undefined && before >= power) {
+      return steps.refuse(`the current level of ${key} is not below the sender’s power level ${power}`, '.1')
+    }
+  }
+  steps.next()
+  for (const { key, after } of userChanges) if (isAbove(after, power)) return steps.refuse(tooHigh(`the new level of ${key}`), '.1')
+  return allowed
+}
+
+/** Whether a level exists and is more than this power; a value that is no level (NaN) is more than any power. */
+function isAbove(level: number | undefined, power: number): boolean {
+  return level !== undefined && !(level <= power)
 }
 
 interface Change {

@@ -12,8 +12,10 @@ import type { StateConflict } from './state-sets.ts'
 
 export interface ResolutionContext {
   /**
-   * An event by its id. It must know every conflicted event, and the auth events that lead from them to the start of
-   * the room; one that it does not know is treated as if nobody had named it.
+   * An event by its id; undefined for one that is not known, which is treated as if nobody had named it. Read are: the
+   * full conflicted set, its auth events, the auth chains of power events in it, the chain of power levels behind it,
+   * and of the unconflicted state what the auth rules ask for; without the answers below also all that the walks meet.
+   * Resolution has no effects, so a caller may note the ids that it lacks, load them, and resolve again.
    */
   readonly event: (eventId: EventId) => RoomEvent | undefined
   /** Whether an event was rejected; a rejected auth event does not stand in for missing state. Left out, none was. */
