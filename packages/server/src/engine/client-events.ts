@@ -3,9 +3,12 @@
  *
  * Spec: client-server API, "Room event format", "Types of state events"; rooms/v11, "Redactions".
  */
+import { clientEvent } from '@myelin/protocol/events/client-format.ts'
 import type { RoomEvent } from '@myelin/protocol/events/event.ts'
+import { strippedState } from '@myelin/protocol/events/stripped-state.ts'
 import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import { own } from '@myelin/protocol/json/json.ts'
+import type { RoomVersion } from '@myelin/protocol/rooms/versions.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { MembershipState } from './memberships.ts'
 import type { RoomStates } from './room-states.ts'
@@ -29,13 +32,8 @@ export interface UnsignedSource {
 }
 
 /** The part of an event that all readers share, as an open JSON object: everything but `room_id` and `unsigned`. */
-function fragmentOf(event: RoomEvent): string {
-  const stateKey = event.stateKey === undefined ? '' : `,"state_key":${JSON.stringify(event.stateKey)}`
-  const isRedaction = event.type === 'm.room.redaction' && event.redacts !== undefined
-  const redacts = isRedaction ? `,"redacts":${JSON.stringify(event.redacts)}` : ''
-  const content = isRedaction ? { ...event.content, redacts: event.redacts } : event.content
-  return `{"type":${JSON.stringify(event.type)},"sender":${JSON.stringify(event.sender)},"content":${JSON.stringify(content)}${stateKey},` +
-    `"origin_server_ts":${event.originServerTs},"event_id":${JSON.stringify(event.eventId)}${redacts}`
+function fragmentOf(version: RoomVersion, event: RoomEvent): string {
+  return clientEvent(version, event, false).slice(0, -1)
 }
 
 export class ClientEvents {
@@ -78,8 +76,7 @@ export class ClientEvents {
 
   /** A state event as invites and previews show it: type, state key, sender and content. */
   stripped(event: StoredEvent): string {
-    const { type, stateKey, sender, content } = event.event
-    return `{"type":${JSON.stringify(type)},"state_key":${JSON.stringify(stateKey ?? '')},"sender":${JSON.stringify(sender)},"content":${JSON.stringify(content)}}`
+    return JSON.stringify(strippedState(event.event))
   }
 
   #plain(event: StoredEvent): string {
@@ -88,7 +85,7 @@ export class ClientEvents {
 
   #write(event: StoredEvent, unsigned: readonly string[], withRoomId: boolean): string {
     const roomId = withRoomId ? `,"room_id":${JSON.stringify(event.room.id)}` : ''
-    return `${event.fragment(fragmentOf)}${roomId},"unsigned":{${unsigned.join(',')}}}`
+    return `${event.fragment((parsed) => fragmentOf(event.room.version, parsed))}${roomId},"unsigned":{${unsigned.join(',')}}}`
   }
 
   /** What a state event replaced. */

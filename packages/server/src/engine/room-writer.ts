@@ -9,6 +9,7 @@ import { authTypesFor } from '@myelin/protocol/auth/auth-events.ts'
 import { checkAuth } from '@myelin/protocol/auth/check.ts'
 import { checkRedaction } from '@myelin/protocol/auth/redaction.ts'
 import { buildEvent, type EventDraft, type EventSigner } from '@myelin/protocol/events/build.ts'
+import { referenceHash } from '@myelin/protocol/events/hash.ts'
 import type { EventId, RoomId, UserId } from '@myelin/protocol/ids/ids.ts'
 import type { RoomEvent } from '@myelin/protocol/events/event.ts'
 import { canonicalJson } from '@myelin/protocol/json/canonical.ts'
@@ -219,13 +220,15 @@ export class RoomWriter {
     const { signer, clock, randomId } = this.#needs
     const { head } = draft
     const auth = await this.#authState(room, head.root, proposal)
+    const previous = head.extremities.map((extremity) => extremity.eventId)
     const built = buildEvent(
       room.version,
       { ...proposal, roomId: room.id, originServerTs: proposal.originServerTs ?? clock.now(), eventId: `$${randomId()}:${signer.serverName}` as EventId },
       {
         depth: Math.min(maxDepth, Math.max(0, ...head.extremities.map((extremity) => extremity.depth)) + 1),
-        prevEventIds: head.extremities.map((extremity) => extremity.eventId),
+        prevEventIds: previous,
         authEventIds: auth.named.map((event) => event.event.eventId),
+        ...(room.version.eventIds === 'field' ? { referenceHashes: await this.#referenceHashes(room, draft, previous, auth.named) } : {}),
       },
       signer,
     )
@@ -242,6 +245,13 @@ export class RoomWriter {
     return event
   }
 
+  /** Hashes of the events that an event of room versions 1 and 2 names. */
+  async #referenceHashes(room: Room, draft: Draft, previous: readonly EventId[], auth: readonly StoredEvent[]): Promise<Map<EventId, string>> {
+    const unbuilt = previous.filter((eventId) => !draft.events.some((event) => event.event.eventId === eventId))
+    const named = [...auth, ...draft.events, ...(await this.#needs.events.byIds(room, unbuilt))]
+    return new Map(named.map(({ event }) => [event.eventId, referenceHash(room.version, event.pdu)]))
+  }
+
   async #rootWith(room: Room, draft: Draft, event: StoredEvent): Promise<number> {
     const { type, stateKey } = event.event
     if (stateKey === undefined) return draft.head.root
@@ -254,7 +264,7 @@ export class RoomWriter {
   async #authState(room: Room, root: number, proposal: Proposal): Promise<{ named: StoredEvent[]; state: Map<string, StoredEvent> }> {
     const state = new Map<string, StoredEvent>()
     const named: StoredEvent[] = []
-    for (const [type, stateKey] of authTypesFor(room.version, proposal)) {
+    for (const [type, stateKey] of authTypesFor(room.version, { ...proposal, stateKey: proposal.stateKey })) {
       const event = await this.#needs.states.get(room, root, type, stateKey)
       if (!event) continue
       named.push(event)

@@ -8,11 +8,6 @@ import type { RoomStates } from '#engine/room-states.ts'
 import type { Room } from '#engine/room.ts'
 import type { StoredEvent } from '#engine/stored-event.ts'
 
-/** Types that the specification recommends. */
-export const defaultPrejoinTypes: readonly string[] = [
-  'm.room.create', 'm.room.join_rules', 'm.room.canonical_alias', 'm.room.avatar', 'm.room.encryption', 'm.room.name', 'm.room.topic',
-]
-
 /** A type, or a type with one state key. */
 export type PrejoinType = string | readonly [type: string, stateKey: string]
 

@@ -1,0 +1,54 @@
+/** Builds the engine on an open database, bottom to top. */
+import { randomBytes } from 'node:crypto'
+import type { EventSigner } from '@myelin/protocol/events/build.ts'
+import { ClientEvents } from '#engine/client-events.ts'
+import { Events } from '#engine/events.ts'
+import { Memberships } from '#engine/memberships.ts'
+import { Names } from '#engine/names.ts'
+import { Persister, type EventsRow } from '#engine/persister.ts'
+import { RoomAccess } from '#engine/room-access.ts'
+import { RoomStates } from '#engine/room-states.ts'
+import { RoomWriter } from '#engine/room-writer.ts'
+import { Rooms } from '#engine/rooms.ts'
+import { Visibility } from '#engine/visibility.ts'
+import type { CacheBudget } from '#platform/cache/cache.ts'
+import type { Clock } from '#platform/clock.ts'
+import type { Database } from '#platform/db/database.ts'
+import { Stream } from '#platform/streams/stream.ts'
+
+/** The services of the engine. */
+export type Engine = Awaited<ReturnType<typeof composeEngine>>
+
+/** 144 random bits as an opaque identifier. */
+function randomId(): string {
+  return randomBytes(18).toString('base64url')
+}
+
+/** Builds the engine. */
+export async function composeEngine(inputs: {
+  readonly database: Database
+  readonly caches: CacheBudget
+  readonly clock: Clock
+  readonly signer: EventSigner
+  readonly serverName: string
+}) {
+  const { database, caches, clock, signer, serverName } = inputs
+  const names = await Names.open({ database, caches })
+  const rooms = await Rooms.open({ database, caches })
+  const events = new Events({ database, caches, rooms })
+  const states = new RoomStates({ database, caches, names, events })
+  const memberships = new Memberships({ database, caches, names, rooms, serverName })
+  const eventsStream = new Stream<EventsRow>({ name: 'events', position: await highest(database, 'SELECT max(stream_ordering) AS last FROM events') })
+  const persister = new Persister({ database, caches, clock, names, rooms, events, states, memberships, stream: eventsStream })
+  const lastEventNid = await highest(database, 'SELECT max(event_nid) AS last FROM events')
+  const writer = new RoomWriter({ clock, rooms, events, states, persister, signer, lastEventNid, randomId })
+  const visibility = new Visibility({ states, memberships })
+  const access = new RoomAccess({ memberships, states, writer, visibility })
+  const clientEvents = new ClientEvents({ clock, states })
+  return { names, rooms, events, states, memberships, eventsStream, persister, writer, visibility, access, clientEvents }
+}
+
+async function highest(database: Database, query: string): Promise<number> {
+  const [row] = await database.rows<{ last: number | null }>(query, [])
+  return row?.last ?? 0
+}
