@@ -22,6 +22,22 @@ test('the test clock runs what is due, in order, at its time', async () => {
   assert.equal(clock.pending, 0)
 })
 
+test('the test clock can let a loop of sleeps run on', async () => {
+  const clock = new TestClock()
+  const startedAt = clock.now()
+  const turns: number[] = []
+  const loop = async (): Promise<void> => {
+    while (turns.length < 3) {
+      await clock.sleep(10)
+      turns.push(clock.now() - startedAt)
+    }
+  }
+  const done = loop()
+  await clock.advanceSlowly(35)
+  await done
+  assert.deepEqual([turns, clock.now() - startedAt], [[10, 20, 30], 35])
+})
+
 test('sleep ends early with the reason of its signal', async () => {
   for (const clock of [new TestClock(), new SystemClock()]) {
     const controller = new AbortController()

@@ -53,6 +53,17 @@ export class TestClock implements Clock {
     this.#now = end
   }
 
+  /** Like `advance`, but lets promises and sockets go on after each call, so that loops of `sleep` run on. */
+  async advanceSlowly(durationMs: number): Promise<void> {
+    const end = this.#now + durationMs
+    await new Promise((resolve) => setImmediate(resolve))
+    for (let next = this.#next(end); next !== undefined; next = this.#next(end)) {
+      this.advance(Math.max(0, next.dueAt - this.#now))
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    this.#now = end
+  }
+
   #next(end: number): Scheduled | undefined {
     let first: Scheduled | undefined
     for (const each of this.#scheduled) {

@@ -38,7 +38,9 @@ const names: Resolve = (host) => {
     : Promise.resolve(addresses.map((address) => ({ address, family: 4 })))
 }
 
-function clientOf(t: TestContext, { policy = allowLocal, proxies = noProxies, ca }: { policy?: AddressPolicy, proxies?: ProxySettings, ca?: string } = {}): GuardedClient {
+interface Settings { readonly policy?: AddressPolicy, readonly proxies?: ProxySettings, readonly ca?: string }
+
+function clientOf(t: TestContext, { policy = allowLocal, proxies = noProxies, ca }: Settings = {}): GuardedClient {
   const client = new GuardedClient({ policy, proxies, userAgent: 'Test', resolve: names, tls: ca === undefined ? {} : { ca } })
   t.after(() => client.close())
   return client
@@ -67,7 +69,8 @@ test('forbidden addresses get no packet, in any spelling', async (t) => {
   let connections = 0
   server.on('connection', () => connections++)
   const client = clientOf(t, { policy: denyAll })
-  for (const host of ['127.0.0.1', '2130706433', '0x7f.1', '0177.0.0.1', '127.1', '[::ffff:127.0.0.1]', '[::1]', '0.0.0.0', '[::]', 'good.test']) {
+  const hosts = ['127.0.0.1', '2130706433', '0x7f.1', '0177.0.0.1', '127.1', '[::ffff:127.0.0.1]', '[::1]', '0.0.0.0', '[::]', 'good.test']
+  for (const host of hosts) {
     await fails(client, `http://${host}:${port}/`, 'forbidden-address')
   }
   await fails(clientOf(t), `http://evil.test:${port}/`, 'forbidden-address')
@@ -188,7 +191,9 @@ test('proxies: absolute form for http, CONNECT for https, the target is still ch
     socket.on('error', () => upstream.destroy())
   })
   const proxyPort = await portOf(t, proxy)
-  const proxies: ProxySettings = { httpProxy: `http://u:p@127.0.0.1:${proxyPort}`, httpsProxy: `127.0.0.1:${proxyPort}`, noProxy: ['good.test'] }
+  const proxies: ProxySettings = {
+    httpProxy: `http://u:p@127.0.0.1:${proxyPort}`, httpsProxy: `127.0.0.1:${proxyPort}`, noProxy: ['good.test'],
+  }
   const client = clientOf(t, { proxies, ca: cert })
   assert.equal((await client.fetch(`http://127.0.0.1:${targetPort}/x`)).body.toString(), 'by proxy')
   assert.deepEqual(lines, [`GET http://127.0.0.1:${targetPort}/x Basic dTpw`])

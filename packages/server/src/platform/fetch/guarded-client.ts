@@ -132,7 +132,9 @@ export class GuardedClient {
     return this.close()
   }
 
-  async #hop({ url, method, headers, body }: Hop, { policy = this.#policy }: FetchOptions, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+  async #hop(
+    { url, method, headers, body }: Hop, { policy = this.#policy }: FetchOptions, signal: AbortSignal,
+  ): Promise<Dispatcher.ResponseData> {
     this.#requests?.add({ method })
     try {
       const dispatcher = await this.#dispatcher(url, policy)

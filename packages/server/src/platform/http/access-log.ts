@@ -37,5 +37,5 @@ export function redacted(url: string): string {
 
 /** Quotes and control characters would let a client forge log lines. */
 function plain(text: string): string {
-  return text.replace(/[\x00-\x1f\x7f"\\]/g, '?')
+  return text.replace(/[\p{Cc}"\\]/gu, '?')
 }

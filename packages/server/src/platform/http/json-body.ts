@@ -81,7 +81,8 @@ function parse(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
-    throw refuse('M_NOT_JSON', text.length === 0 ? 'The request has no body; a JSON object is needed.' : 'The request body is not valid JSON.')
+    if (text.length === 0) throw refuse('M_NOT_JSON', 'The request has no body; a JSON object is needed.')
+    throw refuse('M_NOT_JSON', 'The request body is not valid JSON.')
   }
 }
 

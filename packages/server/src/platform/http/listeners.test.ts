@@ -50,9 +50,13 @@ const endpoints = [
   }),
 ]
 
-const basic: ListenerConfig = { port: 0, bind_addresses: ['127.0.0.1'], type: 'http', tls: false, x_forwarded: false, resources: [{ names: ['client'], compress: false }] }
+const basic: ListenerConfig = {
+  port: 0, bind_addresses: ['127.0.0.1'], type: 'http', tls: false, x_forwarded: false, resources: [{ names: ['client'], compress: false }],
+}
 
-async function start(t: TestContext, configs: readonly Partial<ListenerConfig>[], tls: { certificatePath?: string, privateKeyPath?: string } = {}) {
+type Files = { certificatePath?: string, privateKeyPath?: string }
+
+async function start(t: TestContext, configs: readonly Partial<ListenerConfig>[], tls: Files = {}) {
   const lines: string[] = []
   const write = (message: string): void => void lines.push(message)
   const logger: Logger = { debug: write, info: write, warn: write, error: write }
@@ -74,7 +78,8 @@ async function start(t: TestContext, configs: readonly Partial<ListenerConfig>[]
 
 function get(options: RequestOptions, secure = false): Promise<{ status: number, text: string, connection: string | undefined }> {
   return new Promise((resolve, reject) => {
-    const sent = (secure ? httpsRequest : httpRequest)({ host: '127.0.0.1', ...options, ...(secure ? { rejectUnauthorized: false } : {}) }, (response) => {
+    const settings = { host: '127.0.0.1', ...options, ...(secure ? { rejectUnauthorized: false } : {}) }
+    const sent = (secure ? httpsRequest : httpRequest)(settings, (response) => {
       let text = ''
       response.setEncoding('utf8')
       response.on('data', (chunk: string) => (text += chunk))
@@ -98,15 +103,22 @@ test('the default addresses tolerate a machine without IPv6, and share port 0', 
 
 test('a taken port stops the start with advice', async (t) => {
   const { listeners } = await start(t, [{}])
-  await assert.rejects(start(t, [{ port: listeners.addresses[0]?.port }]), /Cannot listen on 127\.0\.0\.1 port \d+: another process already listens there/)
+  const again = start(t, [{ port: listeners.addresses[0]?.port }])
+  await assert.rejects(again, /Cannot listen on 127\.0\.0\.1 port \d+: another process already listens there/)
 })
 
 test('resources decide what is mounted', async (t) => {
   const { listeners } = await start(t, [
-    {}, { resources: [{ names: ['federation', 'metrics'], compress: false }] }, { resources: [{ names: ['keys'], compress: false }] }, { type: 'metrics' },
+    {},
+    { resources: [{ names: ['federation', 'metrics'], compress: false }] },
+    { resources: [{ names: ['keys'], compress: false }] },
+    { type: 'metrics' },
     { resources: [{ names: ['openid', 'media'], compress: false }] },
   ])
-  const paths = [originPath, '/_matrix/federation/v1/version', '/_matrix/federation/v1/openid/userinfo', '/_matrix/media/v3/config', '/_matrix/key/v2/server', '/health', '/_synapse/metrics']
+  const paths = [
+    originPath, '/_matrix/federation/v1/version', '/_matrix/federation/v1/openid/userinfo', '/_matrix/media/v3/config',
+    '/_matrix/key/v2/server', '/health', '/_synapse/metrics',
+  ]
   const table: number[][] = []
   for (const { port } of listeners.addresses) table.push(await Promise.all(paths.map(async (path) => (await get({ port, path })).status)))
   assert.deepEqual(table, [
@@ -136,7 +148,8 @@ test('forwarded headers count only where they are trusted', async (t) => {
   assert.ok(!lines.some((line) => line.includes('X-Forwarded-Proto')))
   assert.equal((await ask(trusted?.port, { 'X-Forwarded-For': '2001:db8::1' }))['scheme'], 'https')
   assert.equal(lines.filter((line) => line.includes('X-Forwarded-Proto')).length, 1)
-  assert.equal((await ask(trusted?.port, { 'X-Forwarded-For': 'evil"\t', 'X-Forwarded-Proto': 'http', 'X-Request-Id': 'a b' }))['ip'], '127.0.0.1')
+  const forged = await ask(trusted?.port, { 'X-Forwarded-For': 'evil"\t', 'X-Forwarded-Proto': 'http', 'X-Request-Id': 'a b' })
+  assert.equal(forged['ip'], '127.0.0.1')
 })
 
 test('TLS with certificates that can be read again', async (t) => {

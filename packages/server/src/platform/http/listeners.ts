@@ -40,8 +40,7 @@ export interface ListenerConfig {
 }
 
 /** What listeners are started with. */
-export interface ListenersOptions<E extends Endpoint>
-  extends Pick<MountOptions, 'authenticate' | 'authenticateServer' | 'limits' | 'inContext'> {
+export interface ListenersOptions<E extends Endpoint> extends Pick<MountOptions, 'authenticate' | 'authenticateServer' | 'limits'> {
   readonly listeners: readonly ListenerConfig[]
   readonly endpoints: readonly E[]
   readonly needs: NeedsOf<E>
@@ -147,7 +146,9 @@ export class Listeners {
     const siteTag = config.tag ?? config.path ?? String(config.port)
     const names = withImplied(config.resources.flatMap((resource) => resource.names))
     const shared: MountOptions = {
-      ...options,
+      authenticate: options.authenticate,
+      ...(options.authenticateServer === undefined ? {} : { authenticateServer: options.authenticateServer }),
+      limits: options.limits,
       metrics,
       logger: options.logger('synapse.http.server'),
       accessLogger: options.logger(`synapse.access.http${config.tls ? 's' : ''}.${siteTag}`),

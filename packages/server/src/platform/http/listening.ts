@@ -112,7 +112,7 @@ function isWithoutIpv6(error: unknown): boolean {
 function reasonOf(error: unknown): string {
   switch (codeOf(error)) {
     case 'EADDRINUSE': return 'another process already listens there. Stop it, or choose another port in `listeners`.'
-    case 'EACCES': return 'the server has no permission for it. Ports below 1024 need a privilege; choose a higher one, or mend the permissions.'
+    case 'EACCES': return 'the server has no permission. Ports below 1024 need a privilege: choose a higher one, or mend the permissions.'
     case 'EADDRNOTAVAIL': return 'this machine has no such address. Correct `bind_addresses` of the listener.'
     case 'ENOTFOUND': return 'the address does not resolve. Correct `bind_addresses` of the listener.'
     default: return error instanceof Error ? error.message : String(error)

@@ -12,6 +12,7 @@ import { MatrixError, refuse } from '@myelin/protocol/errors.ts'
 import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import { RemoteError } from '#platform/fetch/remote-error.ts'
 import { RateLimits } from '#platform/limits/rate-limits.ts'
+import { logContext } from '#platform/log/context.ts'
 import type { Logger } from '#platform/log/logger.ts'
 import { Metrics } from '#platform/metrics/metrics.ts'
 import { TestClock } from '#test/kit/test-clock.ts'
@@ -94,6 +95,8 @@ const endpoints = [
       server: Type.Optional(Type.Array(Type.String())),
       dir: Type.Union([Type.Literal('f'), Type.Literal('b')]),
       text: Type.Optional(Type.String()),
+      room: Type.Optional(Type.String({ pattern: '^!', description: 'a room id such as !abc:example.org' })),
+      user: Type.Optional(Type.String({ pattern: '^@' })),
     }),
     handler: (_, { query }) => ({ ...query, isNumber: typeof query.limit === 'number' }),
   }),
@@ -108,6 +111,10 @@ const endpoints = [
       for await (const chunk of stream) size += Buffer.byteLength(chunk)
       return { size }
     },
+  }),
+  endpoint({
+    ...plain, id: 'context', path: '/context', method: 'POST', auth: 'none', bodyKind: 'json',
+    handler: () => ({ request: logContext()?.request }),
   }),
   endpoint({ ...plain, id: 'text', path: '/text', auth: 'none', handler: () => new JsonText('{"a":1}') }),
   endpoint({
@@ -144,7 +151,9 @@ const endpoints = [
     handler: (_, { origin, body }) => ({ origin, keys: Object.keys(body) }),
   }),
   endpoint({ ...plain, id: 'rules', path: '/pushrules/', auth: 'none', handler: () => ({}) }),
-  endpoint({ ...plain, id: 'health', base: 'root', versions: [], path: '/health', auth: 'none', handler: () => new RawReply({ body: 'OK' }) }),
+  endpoint({
+    ...plain, id: 'health', base: 'root', versions: [], path: '/health', auth: 'none', handler: () => new RawReply({ body: 'OK' }),
+  }),
 ]
 
 async function serve(t: TestContext) {
@@ -301,7 +310,8 @@ test('bodies: any content type, kept open, refused with a sentence', async (t) =
   await refused(put('{"must":"","nested":{"list":[{"id":2}]}}'), 400, 'M_BAD_JSON', /nested\.list\.0\.id/)
   await refused(put('{"must":"","nested":{"list":[{}]}}'), 400, 'M_MISSING_PARAM', /nested\.list\.0\.id/)
   await refused(put(JSON.stringify({ must: 'x'.repeat(70_000) })), 413, 'M_TOO_LARGE', /70000/)
-  await refused(ask('PUT', '/rooms/!r:x/send/m.x/1', { headers: { 'transfer-encoding': 'chunked' }, body: 'x'.repeat(99_000) }), 413, 'M_TOO_LARGE')
+  const chunked = { headers: { 'transfer-encoding': 'chunked' }, body: 'x'.repeat(99_000) }
+  await refused(ask('PUT', '/rooms/!r:x/send/m.x/1', chunked), 413, 'M_TOO_LARGE')
 })
 
 test('deep nesting is refused before anything recurses', async (t) => {
@@ -352,6 +362,8 @@ test('query parameters are converted by their schema', async (t) => {
   await refused(ask('GET', '/query?dir=x'), 400, 'M_INVALID_PARAM', /'dir'.*"f", "b"/)
   await refused(ask('GET', '/query?dir=f&limit=ten'), 400, 'M_INVALID_PARAM', /'limit'.*integer/)
   await refused(ask('GET', '/query?dir=f&limit=-1'), 400, 'M_INVALID_PARAM', /'limit'/)
+  await refused(ask('GET', '/query?dir=f&room=x'), 400, 'M_INVALID_PARAM', /'room' must be a room id such as !abc:example\.org\./)
+  await refused(ask('GET', '/query?dir=f&user=x'), 400, 'M_INVALID_PARAM', /'user' must be of the form/)
   await refused(ask('GET', '/query?dir=f&full=yes'), 400, 'M_INVALID_PARAM', /'full'.*boolean/)
 })
 
@@ -414,6 +426,28 @@ test('compresses large answers for clients that ask for it', async (t) => {
   assert.equal(zipped.headers['content-encoding'], 'gzip')
   const plainAnswer = await ask('PUT', '/rooms/!r/send/m.x/1', { body })
   assert.equal(plainAnswer.headers['content-encoding'], undefined)
+})
+
+test('a client that leaves in the middle of its body harms nobody', async (t) => {
+  const { ask, active, lines, access, port } = await serve(t)
+  for (const path of ['/loose', '/upload', '/open']) {
+    const socket = connect(port, '127.0.0.1')
+    const method = path === '/open' ? 'GET' : 'POST'
+    socket.write(`${method} /_matrix/client/v3${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"a"`)
+    const count = access.length
+    while (active.size === 0 && access.length === count) await new Promise((resolve) => setImmediate(resolve))
+    socket.destroy()
+    while (access.length === count) await new Promise((resolve) => setImmediate(resolve))
+  }
+  assert.match(access[0] ?? '', / 0B 499! "POST /)
+  assert.equal(active.size, 0)
+  assert.ok(!lines.some((line) => line.includes('secret') || line.includes('Error')), lines.join('\n'))
+  assert.equal((await ask('GET', '/open')).status, 200)
+})
+
+test('log lines of a handler carry the id of its request', async (t) => {
+  const { ask } = await serve(t)
+  assert.deepEqual((await ask('POST', '/context', { body: '{}', headers: { 'x-request-id': 'mine-1' } })).json, { request: 'mine-1' })
 })
 
 test('a waiting request learns that its client left, or that the server drains', async (t) => {

@@ -9,6 +9,7 @@ import { MatrixError, refuse } from '@myelin/protocol/errors.ts'
 import { RemoteError } from '#platform/fetch/remote-error.ts'
 import { addressKey } from '#platform/limits/address-key.ts'
 import type { RateLimits } from '#platform/limits/rate-limits.ts'
+import { runWithLogContext } from '#platform/log/context.ts'
 import type { Logger } from '#platform/log/logger.ts'
 import { redacted } from './access-log.ts'
 import { assertMayCall, single, tokenOf } from './credentials.ts'
@@ -42,8 +43,6 @@ export interface MountOptions {
   readonly active?: ActiveRequests
   /** Endpoints of the platform itself, which need nothing, mounted beside the others. */
   readonly ownEndpoints?: readonly Endpoint<unknown>[]
-  /** Wraps the serving of each request, to give log lines its id. */
-  readonly inContext?: (requestId: string, serve: () => Promise<void>) => Promise<void>
 }
 
 const plainListener: ListenerContext = { siteTag: 'http', xForwarded: false, requestIdHeader: undefined, compress: false }
@@ -148,9 +147,7 @@ class EndpointServer {
     const request = new ServedRequest(raw, this.#origins.of(raw), params, query)
     const exchange = this.#exchange(route.servlet, request, raw, response)
     this.#active.add(request)
-    const run = (): Promise<void> => this.#answer(route, needs, exchange, params, query)
-    const { inContext } = this.#options
-    void (inContext === undefined ? run() : inContext(request.requestId, run))
+    void runWithLogContext({ request: request.requestId }, () => this.#answer(route, needs, exchange, params, query))
   }
 
   /** Answers `OPTIONS`, wrong methods and unknown paths. */

@@ -37,6 +37,7 @@ export function checkOf(schema: TSchema, part: RequestPart): Check {
 /** The parts of JSON Schema that conversion and messages look at. */
 interface SchemaView {
   readonly type?: unknown
+  readonly description?: string
   readonly const?: unknown
   readonly enum?: readonly unknown[]
   readonly items?: SchemaView
@@ -91,10 +92,11 @@ function refusalOf(validator: Validator, schema: SchemaView, value: unknown, par
   const path = error.instancePath.split('/').slice(1).map(unescapePointer)
   if (error.keyword === 'required') {
     const name = [...path, error.params.requiredProperties[0] ?? ''].join('.')
-    return refuse('M_MISSING_PARAM', part === 'body' ? `The field '${name}' is missing from the request body.` : `The ${part} parameter '${name}' is missing.`)
+    const message = part === 'body' ? `The field '${name}' is missing from the request body.` : `The ${part} parameter '${name}' is missing.`
+    return refuse('M_MISSING_PARAM', message)
   }
   const errcode: Errcode = part === 'body' ? 'M_BAD_JSON' : 'M_INVALID_PARAM'
-  const rule = ruleOf(schemaAt(schema, error.schemaPath)) ?? error.message
+  const rule = ruleOf(schemaAt(schema, error.schemaPath), error.keyword) ?? error.message
   if (path.length === 0) return refuse(errcode, part === 'body' ? 'The request body must be a JSON object.' : `The ${part} ${rule}.`)
   const name = part === 'body' ? `field '${path.join('.')}' of the request body` : `${part} parameter '${path.join('.')}'`
   return refuse(errcode, `The ${name} ${rule}.`)
@@ -104,9 +106,11 @@ function unescapePointer(segment: string): string {
   return segment.replaceAll('~1', '/').replaceAll('~0', '~')
 }
 
-/** The values that a schema of alternatives allows, in words. */
-function ruleOf(schema: SchemaView | undefined): string | undefined {
-  const values = schema?.enum ?? (schema?.anyOf?.every((option) => Object.hasOwn(option, 'const')) ? schema.anyOf.map((option) => option.const) : undefined)
+/** The values that a schema of alternatives allows, or the form that a pattern asks for (its `description`), in words. */
+function ruleOf(schema: SchemaView | undefined, keyword: string): string | undefined {
+  if (keyword === 'pattern') return `must be ${schema?.description ?? 'of the form that the specification defines for it'}`
+  const constants = schema?.anyOf?.every((option) => Object.hasOwn(option, 'const')) ? schema.anyOf.map((option) => option.const) : undefined
+  const values = schema?.enum ?? constants
   return values === undefined ? undefined : `must be one of ${values.map((value) => JSON.stringify(value)).join(', ')}`
 }
 

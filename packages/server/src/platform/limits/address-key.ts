@@ -23,7 +23,7 @@ export function ipv6Groups(address: string): readonly number[] {
   const first = groupsOf(head)
   if (tail === undefined) return first
   const last = groupsOf(tail)
-  return [...first, ...new Array<number>(8 - first.length - last.length).fill(0), ...last]
+  return [...first, ...Array.from({ length: 8 - first.length - last.length }, () => 0), ...last]
 }
 
 function groupsOf(text: string): number[] {

@@ -8,7 +8,10 @@ import { RateLimits } from './rate-limits.ts'
 
 function limits() {
   const clock = new TestClock()
-  return { clock, limits: new RateLimits({ clock, rates: new Map([['rc', { perSecond: 0.5, burstCount: 3 }], ['none', { perSecond: 0, burstCount: 0 }], ['never', { perSecond: 0, burstCount: 1 }]]) }) }
+  const rates = new Map([
+    ['rc', { perSecond: 0.5, burstCount: 3 }], ['none', { perSecond: 0, burstCount: 0 }], ['never', { perSecond: 0, burstCount: 1 }],
+  ])
+  return { clock, limits: new RateLimits({ clock, rates }) }
 }
 
 function retryAfter(call: () => void): unknown {

@@ -76,6 +76,19 @@ export class Metrics {
     })
   }
 
+  /** Declares a counter of the process that is read at each scrape and never falls. */
+  counterOf({ name, help }: Declaration<never>, read: () => number): void {
+    new Counter({
+      name,
+      help,
+      registers: [this.#process],
+      collect() {
+        this.reset()
+        this.inc(read())
+      },
+    })
+  }
+
   /** Declares a histogram. */
   histogram<Label extends string = never>(
     { name, help, labels = [], buckets }: Declaration<Label> & { readonly buckets: readonly number[] },
