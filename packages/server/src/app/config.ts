@@ -9,7 +9,7 @@ import type { ServerName } from '@myelin/protocol/ids/ids.ts'
 import { ConfigError, ConfigFault, Findings, type Place } from '#platform/config/fault.ts'
 import { configFiles, readConfigFiles } from '#platform/config/files.ts'
 import { readFields, type Parsed } from '#platform/config/option.ts'
-import type { Setting } from '#platform/config/setting.ts'
+import { findPlace, stepsOf } from '#platform/config/place.ts'
 import { readSigningKeys, type SigningKey } from '#platform/config/signing-key.ts'
 import { checkConfig } from './checks.ts'
 import { allOptions } from './options.ts'
@@ -61,12 +61,12 @@ export function loadConfig(paths: readonly string[], flags: LoadFlags = {}): Loa
     const files = configFiles(paths)
     const settings = readConfigFiles(files, findings)
     const read = withFlags(applyFormerNames(readFields(allOptions, settings, undefined, findings), settings), flags)
-    const base: Place = { path: '', file: files.at(-1) ?? '', line: 0 }
-    checkConfig(read, (path) => placeOf(path, settings, base), findings)
+    const at = (path: string): Place => findPlace(settings, stepsOf(path), files.at(-1) ?? '')
+    checkConfig(read, at, findings)
     findings.assertNone()
     const keysFolder = flags.keysDirectory ?? dirname(files[0] ?? '.')
     const signingKeyPath = read.signing_key_path ?? resolve(join(keysFolder, `${read.server_name}.signing.key`))
-    const signingKeys = readSigningKeys(signingKeyPath, placeOf('signing_key_path', settings, base), findings.rules.generateMissing ?? false)
+    const signingKeys = readSigningKeys(signingKeyPath, at('signing_key_path'), findings.rules.generateMissing ?? false)
     const config: Config = {
       ...read,
       // The checks above have assured the grammar.
@@ -94,22 +94,6 @@ function withFlags(read: ReadConfig, flags: LoadFlags): ReadConfig {
     ...(flags.daemonize ? { daemonize: true } : {}),
     ...(databasePath === undefined ? {} : { database: { ...read.database, name: 'sqlite3', args: { ...read.database.args, database: databasePath } } }),
   }
-}
-
-/** The place of the innermost setting on the way to `path` that is written; else of the last file. */
-function placeOf(path: string, settings: ReadonlyMap<string, Setting>, base: Place): Place {
-  const [top, ...rest] = path.split('.')
-  let found = settings.get(top ?? '')
-  if (!found) return { ...base, path }
-  let data: Setting['data'] = found.data
-  for (const step of rest) {
-    const index = /^<item (\d+)>$/.exec(step)?.[1]
-    const child: Setting | undefined = data instanceof Map ? data.get(step) : Array.isArray(data) && index !== undefined ? data[Number(index)] : undefined
-    if (!child) break
-    found = child
-    data = child.data
-  }
-  return { path, file: found.file, line: found.line }
 }
 
 /** A secret that stays the same as long as the signing key does. */
