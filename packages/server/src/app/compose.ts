@@ -6,6 +6,7 @@ import type { Database } from '#platform/db/database.ts'
 import { RateLimits, type Rate } from '#platform/limits/rate-limits.ts'
 import type { Logger } from '#platform/log/logger.ts'
 import { composeEngine } from './compose-engine.ts'
+import { composeMedia } from './compose-media.ts'
 import type { Config } from './config.ts'
 
 /** What the outside gives: everything that a test may want to replace. */
@@ -38,10 +39,12 @@ export async function compose(inputs: ComposeInputs) {
   const engine = await composeEngine({ database, caches, clock, signer, serverName })
 
   // Features
+  const { media } = composeMedia({ config, database, clock, serverName, stack })
 
   return {
     config, database, clock, serverName, caches, limits,
     ...engine,
+    media,
     dispose: () => stack.disposeAsync(),
   }
 }

@@ -2,6 +2,9 @@
 import type { Migration } from './migration.ts'
 import { rooms } from './migrations/0001-rooms.ts'
 import { accounts } from './migrations/0002-accounts.ts'
+import { keys } from './migrations/0003-keys.ts'
+import { accountData } from './migrations/0004-account-data.ts'
 import { messages } from './migrations/0005-messages.ts'
+import { media } from './migrations/0006-media.ts'
 
-export const migrations: readonly Migration[] = [rooms, accounts, messages]
+export const migrations: readonly Migration[] = [rooms, accounts, keys, accountData, messages, media]

@@ -15,6 +15,14 @@ export interface AccessTokensTable {
   puppeted_by: string | null
 }
 
+export interface AccountDataTable {
+  user_id: UserId
+  scope: string
+  account_data_type: string
+  stream_id: number
+  content: string
+}
+
 export interface AppliedSchemaDeltasTable {
   version: number
   file: string
@@ -27,11 +35,37 @@ export interface BackgroundUpdatesTable {
   ordering: Generated<number>
 }
 
+export interface CrossSigningKeysTable {
+  user_id: UserId
+  key_type: string
+  public_key: string
+  json: string
+  replaceable_until_ts: number | null
+}
+
 export interface CurrentStateTable {
   room_nid: number
   type_nid: number
   state_key_nid: number
   event_nid: number
+}
+
+export interface DehydratedDevicesTable {
+  user_id: UserId
+  device_id: string
+  device_data: string
+}
+
+export interface DeviceKeysTable {
+  user_id: UserId
+  device_id: string
+  json: string
+}
+
+export interface DeviceListChangesTable {
+  user_id: UserId
+  only_for: string
+  stream_id: number
 }
 
 export interface DevicesTable {
@@ -55,6 +89,16 @@ export interface EventAuthChainsTable {
   event_nid: number
   chain_id: number
   sequence_number: number
+}
+
+export interface EventReportsTable {
+  report_nid: number
+  received_ts: number
+  room_id: RoomId
+  event_id: EventId
+  user_id: UserId
+  reason: string | null
+  score: number | null
 }
 
 export interface EventTxnIdsTable {
@@ -90,9 +134,59 @@ export interface ForwardExtremitiesTable {
   state_root: number
 }
 
+export interface IgnoredUsersTable {
+  ignorer_user_id: string
+  ignored_user_id: string
+}
+
 export interface InternedStringsTable {
   string_nid: number
   string: string
+}
+
+export interface KeyBackupSessionsTable {
+  user_id: UserId
+  version: number
+  room_id: RoomId
+  session_id: string
+  first_message_index: number
+  forwarded_count: number
+  is_verified: number
+  session_data: string
+}
+
+export interface KeyBackupVersionsTable {
+  user_id: UserId
+  version: number
+  algorithm: string
+  auth_data: string
+  etag: Generated<number>
+  key_count: Generated<number>
+  deleted: Generated<number>
+}
+
+export interface LocalMediaRepositoryTable {
+  media_id: string
+  media_type: string | null
+  media_length: number | null
+  created_ts: number
+  upload_name: string | null
+  user_id: UserId | null
+  quarantined_by: string | null
+  safe_from_quarantine: Generated<number>
+  last_access_ts: number | null
+  authenticated: number
+  sha256: string | null
+}
+
+export interface LocalMediaRepositoryThumbnailsTable {
+  media_id: string
+  thumbnail_width: number
+  thumbnail_height: number
+  thumbnail_method: string
+  animated: number
+  thumbnail_type: string
+  thumbnail_length: number | null
 }
 
 export interface LoginTokensTable {
@@ -112,6 +206,34 @@ export interface MembershipsTable {
   forgotten: Generated<number>
 }
 
+export interface NotificationCountsTable {
+  user_id: UserId
+  room_nid: number
+  thread_id: string
+  up_to_stream: number
+  read_up_to: number
+  notify_count: number
+  highlight_count: number
+}
+
+export interface OneTimeKeyAlgorithmsTable {
+  user_id: UserId
+  device_id: string
+  algorithm: string
+  fallback_key_id: string | null
+  fallback_json: string | null
+  fallback_used: Generated<number>
+}
+
+export interface OneTimeKeysTable {
+  key_nid: number
+  user_id: UserId
+  device_id: string
+  algorithm: string
+  key_id: string
+  json: string
+}
+
 export interface OpenidTokensTable {
   token_hash: string
   user_id: UserId
@@ -124,6 +246,15 @@ export interface PendingRedactionsTable {
   redaction_nid: number
 }
 
+export interface PresenceTable {
+  user_id: UserId
+  stream_id: number
+  state: string
+  status_msg: string | null
+  last_active_ts: number
+  currently_active: number
+}
+
 export interface ProfileFieldsTable {
   user_id: UserId
   name: string
@@ -134,6 +265,32 @@ export interface ProfilesTable {
   user_id: UserId
   displayname: string | null
   avatar_url: string | null
+}
+
+export interface PushersTable {
+  app_id: string
+  pushkey: string
+  user_id: UserId
+  kind: string
+  app_display_name: string
+  device_display_name: string
+  profile_tag: string
+  lang: string
+  data: string
+  device_id: string | null
+  access_token_id: number | null
+  created_ts: number
+}
+
+export interface ReceiptsTable {
+  user_id: UserId
+  room_nid: number
+  receipt_type: string
+  thread_id: string
+  event_id: EventId
+  event_stream: number
+  receipt_ts: number
+  stream_id: number
 }
 
 export interface RefreshTokensTable {
@@ -153,6 +310,14 @@ export interface RegistrationTokensTable {
   pending: Generated<number>
   completed: Generated<number>
   expiry_ts: number | null
+}
+
+export interface RoomReportsTable {
+  report_nid: number
+  received_ts: number
+  room_id: RoomId
+  user_id: UserId
+  reason: string
 }
 
 export interface RoomsTable {
@@ -182,6 +347,26 @@ export interface StateNodesTable {
   content: Uint8Array
 }
 
+export interface ToDeviceMessagesTable {
+  user_id: UserId
+  device_id: string
+  stream_id: number
+  json: string
+}
+
+export interface ToDeviceReservationTable {
+  only_row: number
+  reserved_up_to: number
+}
+
+export interface ToDeviceTransactionsTable {
+  user_id: UserId
+  device_id: string
+  event_type: string
+  txn_id: string
+  received_ts: number
+}
+
 export interface UiAuthSessionsTable {
   session_id: string
   owner: string
@@ -201,12 +386,35 @@ export interface UiAuthSessionsCredentialsTable {
   result: string
 }
 
+export interface UserFiltersTable {
+  user_id: UserId
+  filter_nid: number
+  filter_hash: string
+  filter_json: string
+}
+
 export interface UserIpsTable {
   user_id: UserId
   device_id: string
   ip: string
   user_agent: string
   last_seen_ts: number
+}
+
+export interface UserReportsTable {
+  report_nid: number
+  received_ts: number
+  target_user_id: UserId
+  user_id: UserId
+  reason: string
+}
+
+export interface UserSignaturesTable {
+  signer_user_id: string
+  target_user_id: UserId
+  target_key: string
+  signing_key_id: string
+  signature: string
 }
 
 export interface UserThreepidsTable {
@@ -237,31 +445,55 @@ export interface UsersTable {
 /** All tables of the database. */
 export interface Tables {
   access_tokens: AccessTokensTable
+  account_data: AccountDataTable
   applied_schema_deltas: AppliedSchemaDeltasTable
   background_updates: BackgroundUpdatesTable
+  cross_signing_keys: CrossSigningKeysTable
   current_state: CurrentStateTable
+  dehydrated_devices: DehydratedDevicesTable
+  device_keys: DeviceKeysTable
+  device_list_changes: DeviceListChangesTable
   devices: DevicesTable
   event_auth_chain_links: EventAuthChainLinksTable
   event_auth_chains: EventAuthChainsTable
+  event_reports: EventReportsTable
   event_txn_ids: EventTxnIdsTable
   events: EventsTable
   forward_extremities: ForwardExtremitiesTable
+  ignored_users: IgnoredUsersTable
   interned_strings: InternedStringsTable
+  key_backup_sessions: KeyBackupSessionsTable
+  key_backup_versions: KeyBackupVersionsTable
+  local_media_repository: LocalMediaRepositoryTable
+  local_media_repository_thumbnails: LocalMediaRepositoryThumbnailsTable
   login_tokens: LoginTokensTable
   memberships: MembershipsTable
+  notification_counts: NotificationCountsTable
+  one_time_key_algorithms: OneTimeKeyAlgorithmsTable
+  one_time_keys: OneTimeKeysTable
   openid_tokens: OpenidTokensTable
   pending_redactions: PendingRedactionsTable
+  presence: PresenceTable
   profile_fields: ProfileFieldsTable
   profiles: ProfilesTable
+  pushers: PushersTable
+  receipts: ReceiptsTable
   refresh_tokens: RefreshTokensTable
   registration_tokens: RegistrationTokensTable
+  room_reports: RoomReportsTable
   rooms: RoomsTable
   schema_compat_version: SchemaCompatVersionTable
   schema_version: SchemaVersionTable
   state_nodes: StateNodesTable
+  to_device_messages: ToDeviceMessagesTable
+  to_device_reservation: ToDeviceReservationTable
+  to_device_transactions: ToDeviceTransactionsTable
   ui_auth_sessions: UiAuthSessionsTable
   ui_auth_sessions_credentials: UiAuthSessionsCredentialsTable
+  user_filters: UserFiltersTable
   user_ips: UserIpsTable
+  user_reports: UserReportsTable
+  user_signatures: UserSignaturesTable
   user_threepids: UserThreepidsTable
   users: UsersTable
 }

@@ -1,0 +1,127 @@
+/** Queries of the content repository: media of this server and their thumbnails. */
+import { sql } from 'kysely'
+import type { Selectable } from 'kysely'
+import type { UserId } from '@myelin/protocol/ids/ids.ts'
+import type { Database, Tx } from '#platform/db/database.ts'
+import { buildersFor, prepare, type Prepared } from '#platform/db/query.ts'
+import type { LocalMediaRepositoryTable, LocalMediaRepositoryThumbnailsTable, Tables } from '#schema/tables.gen.ts'
+
+type MediaTables = Pick<Tables, 'local_media_repository' | 'local_media_repository_thumbnails'>
+
+/** One media id; `media_length` is null until its content was uploaded. */
+export type MediaRow = Selectable<LocalMediaRepositoryTable>
+
+/** One thumbnail that was asked for; without `thumbnail_length` the original serves in its place. */
+export type ThumbnailRow = Selectable<LocalMediaRepositoryThumbnailsTable>
+
+/** Which thumbnail. */
+export interface ThumbnailKey {
+  readonly mediaId: string
+  readonly width: number
+  readonly height: number
+  readonly method: string
+  readonly animated: number
+}
+
+/** What an upload brought. */
+export interface Content {
+  readonly mediaId: string
+  readonly type: string
+  readonly sizeBytes: number
+  readonly uploadName: string | null
+  readonly sha256: string
+  readonly authenticated: number
+}
+
+export class MediaStore {
+  readonly #database: Database
+  readonly #byId: Prepared<{ mediaId: string }, MediaRow>
+  readonly #insert: Prepared<{ mediaId: string; userId: UserId; ts: number; authenticated: number }, unknown>
+  readonly #fill: Prepared<Content & { since: number }, { media_id: string }>
+  readonly #pending: Prepared<{ userId: UserId; since: number }, { count: number }>
+  readonly #expire: Prepared<{ userId: UserId; since: number }, unknown>
+  readonly #touch: Prepared<{ mediaId: string; ts: number }, unknown>
+  readonly #thumbnail: Prepared<ThumbnailKey, ThumbnailRow>
+  readonly #thumbnailCount: Prepared<{ mediaId: string }, { count: number }>
+  readonly #addThumbnail: Prepared<ThumbnailKey & { type: string; length: number | null }, unknown>
+
+  constructor(database: Database) {
+    this.#database = database
+    const db = buildersFor<MediaTables>(database.dialect)
+    const count = sql<number>`count(*)`.as('count')
+    this.#byId = prepare('media.byId', ({ mediaId }) => db.selectFrom('local_media_repository').selectAll().where('media_id', '=', mediaId))
+    this.#insert = prepare('media.insert', ({ mediaId, userId, ts, authenticated }) =>
+      db.insertInto('local_media_repository').values({ media_id: mediaId, user_id: userId, created_ts: ts, authenticated }))
+    this.#fill = prepare('media.fill', (content) =>
+      db.updateTable('local_media_repository')
+        .set({
+          media_type: content.type, media_length: content.sizeBytes, upload_name: content.uploadName, sha256: content.sha256,
+          authenticated: content.authenticated,
+        })
+        .where('media_id', '=', content.mediaId).where('media_length', 'is', null).where('created_ts', '>', content.since)
+        .returning('media_id'))
+    const pending = db.selectFrom('local_media_repository').select(count).where('media_length', 'is', null)
+    this.#pending = prepare('media.pending', ({ userId, since }) => pending.where('user_id', '=', userId).where('created_ts', '>', since))
+    this.#expire = prepare('media.expire', ({ userId, since }) =>
+      db.deleteFrom('local_media_repository').where('media_length', 'is', null).where('user_id', '=', userId).where('created_ts', '<=', since))
+    this.#touch = prepare('media.touch', ({ mediaId, ts }) =>
+      db.updateTable('local_media_repository').set({ last_access_ts: ts }).where('media_id', '=', mediaId))
+    const thumbnails = db.selectFrom('local_media_repository_thumbnails')
+    this.#thumbnail = prepare('media.thumbnail', ({ mediaId, width, height, method, animated }) =>
+      thumbnails.selectAll().where('media_id', '=', mediaId).where('thumbnail_width', '=', width).where('thumbnail_height', '=', height)
+        .where('thumbnail_method', '=', method).where('animated', '=', animated))
+    this.#thumbnailCount = prepare('media.thumbnailCount', ({ mediaId }) => thumbnails.select(count).where('media_id', '=', mediaId))
+    this.#addThumbnail = prepare('media.addThumbnail', ({ mediaId, width, height, method, animated, type, length }) =>
+      db.insertInto('local_media_repository_thumbnails')
+        .values({
+          media_id: mediaId, thumbnail_width: width, thumbnail_height: height, thumbnail_method: method, animated,
+          thumbnail_type: type, thumbnail_length: length,
+        })
+        .onConflict((conflict) => conflict.doNothing()))
+  }
+
+  byId(mediaId: string): Promise<MediaRow | undefined> {
+    return this.#byId.first(this.#database, { mediaId })
+  }
+
+  /** Reserves a media id. */
+  async insert(tx: Tx, row: { readonly mediaId: string; readonly userId: UserId; readonly ts: number; readonly authenticated: number }): Promise<void> {
+    await this.#insert.run(tx, row)
+  }
+
+  /**
+   * Gives a reserved id its content.
+   * @param since reservations of this time (ms since 1970) and older ones have expired
+   * @returns false when the id is not reserved any more
+   */
+  async fill(tx: Tx, content: Content, since: number): Promise<boolean> {
+    return (await this.#fill.first(tx, { ...content, since })) !== undefined
+  }
+
+  /** Number of a user's reservations that are younger than `since` (ms since 1970). */
+  async pending(tx: Tx, userId: UserId, since: number): Promise<number> {
+    return (await this.#pending.first(tx, { userId, since }))?.count ?? 0
+  }
+
+  /** Removes a user's reservations that are not younger than `since` (ms since 1970). */
+  async expire(tx: Tx, userId: UserId, since: number): Promise<void> {
+    await this.#expire.run(tx, { userId, since })
+  }
+
+  /** Notes that the content was read. */
+  async touch(tx: Tx, mediaId: string, ts: number): Promise<void> {
+    await this.#touch.run(tx, { mediaId, ts })
+  }
+
+  thumbnail(key: ThumbnailKey): Promise<ThumbnailRow | undefined> {
+    return this.#thumbnail.first(this.#database, key)
+  }
+
+  async thumbnailCount(mediaId: string): Promise<number> {
+    return (await this.#thumbnailCount.first(this.#database, { mediaId }))?.count ?? 0
+  }
+
+  async addThumbnail(tx: Tx, key: ThumbnailKey, made: { readonly type: string; readonly length: number | null }): Promise<void> {
+    await this.#addThumbnail.run(tx, { ...key, ...made })
+  }
+}
