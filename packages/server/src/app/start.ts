@@ -1,0 +1,66 @@
+/** Starts the server: database, schema, services, listeners, in this order; stops them in reverse. */
+import { SystemClock } from '#platform/clock.ts'
+import { Listeners } from '#platform/http/listeners.ts'
+import type { ListeningAddress } from '#platform/http/listening.ts'
+import type { Logging } from '#platform/log/logging.ts'
+import { Metrics } from '#platform/metrics/metrics.ts'
+import { observeProcess } from '#platform/metrics/process-metrics.ts'
+import { migrations } from '#schema/migrations.ts'
+import { upgradeSchema } from '#schema/upgrade.ts'
+import { compose } from './compose.ts'
+import type { LoadedConfig } from './config.ts'
+import { openDatabase } from './open-database.ts'
+import { endpoints } from './routes.ts'
+import { eventSignerOf } from './signer.ts'
+import { serverVersion } from './version.ts'
+
+/** A server that answers requests. */
+export interface RunningServer {
+  readonly addresses: readonly ListeningAddress[]
+  /** Reads the log configuration and certificates again, as on SIGHUP. */
+  reload(): Promise<void>
+  /** Finishes requests, wakes long polls and closes everything; within five seconds. */
+  close(): Promise<void>
+}
+
+/** Requests that are running get this long to finish. */
+const drainMs = 4000
+
+/**
+ * Starts a server; it answers when this resolves.
+ * @throws SchemaError, ListenError, StorageError with advice for the operator
+ */
+export async function startServer(loaded: LoadedConfig, logging: Logging): Promise<RunningServer> {
+  const { config } = loaded
+  const logger = logging.logger('synapse.app.homeserver')
+  await using stack = new AsyncDisposableStack()
+  const database = openDatabase(config)
+  stack.defer(() => database.close())
+  await upgradeSchema(database, migrations, (step) => logger.info(`Upgrading the database to schema version ${step.version} (${step.name})`))
+  const metrics = new Metrics(config.server_name)
+  stack.use(observeProcess(metrics, serverVersion))
+  const services = await compose({ config, database, clock: new SystemClock(), signer: eventSignerOf(loaded), logger: (name) => logging.logger(name) })
+  stack.defer(() => services.dispose())
+  const listeners = await Listeners.start({
+    listeners: config.listeners,
+    endpoints,
+    needs: services,
+    authenticate: services.authenticate,
+    limits: services.limits,
+    logger: (name) => logging.logger(name),
+    metrics,
+    exposeMetrics: config.enable_metrics,
+    certificatePath: config.tls_certificate_path,
+    privateKeyPath: config.tls_private_key_path,
+  })
+  stack.defer(() => listeners.close(drainMs))
+  const running = stack.move()
+  return {
+    addresses: listeners.addresses,
+    reload: async () => {
+      logging.reload()
+      await listeners.reload()
+    },
+    close: () => running.disposeAsync(),
+  }
+}

@@ -1,0 +1,85 @@
+/** Endpoints that read a room's history. */
+import { Type } from 'typebox'
+import { refuse } from '@myelin/protocol/errors.ts'
+import { parseRoomEventFilter, type RoomEventFilter } from '@myelin/protocol/filters/room-event-filter.ts'
+import { isObject } from '@myelin/protocol/json/json.ts'
+import { endpoint } from '#platform/http/endpoint.ts'
+import { JsonText } from '#platform/http/reply.ts'
+import { EventIdParam, LimitParam, RoomIdParam } from '#platform/http/schemas.ts'
+import type { History } from './history.ts'
+
+const versions = ['v3', 'r0', 'api/v1', 'unstable']
+const anchor = 'https://spec.matrix.org/v1.19/client-server-api/#'
+
+interface Needs {
+  readonly history: History
+}
+
+/** The filter of a query parameter. @throws M_BAD_JSON, M_NOT_JSON */
+export function filterOf(text: string | undefined): RoomEventFilter {
+  if (text === undefined || text === '') return parseRoomEventFilter({})
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    throw refuse('M_NOT_JSON', 'The parameter "filter" is not JSON.')
+  }
+  if (!isObject(value)) throw refuse('M_BAD_JSON', 'The parameter "filter" must be a JSON object.')
+  return parseRoomEventFilter(value)
+}
+
+const direction = Type.Union([Type.Literal('b'), Type.Literal('f')])
+
+function directionOf(dir: 'b' | 'f'): 'backward' | 'forward' {
+  return dir === 'f' ? 'forward' : 'backward'
+}
+
+const messages = endpoint({
+  id: 'getRoomMessages', servlet: 'RoomMessageListRestServlet', method: 'GET', base: 'client', versions, path: '/rooms/:roomId/messages',
+  spec: `${anchor}get_matrixclientv3roomsroomidmessages`, auth: 'guest', limit: 'none', role: 'generic-room-sticky', shard: 'roomId',
+  params: Type.Object({ roomId: RoomIdParam }),
+  query: Type.Object({
+    from: Type.Optional(Type.String()), to: Type.Optional(Type.String()), dir: direction, limit: Type.Optional(LimitParam), filter: Type.Optional(Type.String()),
+  }),
+  errors: ['M_FORBIDDEN', 'M_NOT_FOUND', 'M_INVALID_PARAM', 'M_MISSING_PARAM', 'M_BAD_JSON', 'M_NOT_JSON'],
+  handler: async ({ history }: Needs, { requester, params, query }) => {
+    const { from, to, dir, limit = 10 } = query
+    const page = await history.page(requester, params.roomId, { from, to, direction: directionOf(dir), limit, filter: filterOf(query.filter) })
+    const end = page.end === undefined ? '' : `,"end":${JSON.stringify(page.end)}`
+    const state = page.state.length === 0 ? '' : `,"state":[${page.state.join(',')}]`
+    return new JsonText(`{"start":${JSON.stringify(page.start)}${end},"chunk":[${page.chunk.join(',')}]${state}}`)
+  },
+})
+
+const context = endpoint({
+  id: 'getEventContext', servlet: 'RoomEventContextServlet', method: 'GET', base: 'client', versions, path: '/rooms/:roomId/context/:eventId',
+  spec: `${anchor}get_matrixclientv3roomsroomidcontexteventid`, auth: 'guest', limit: 'none', role: 'generic', shard: 'roomId',
+  params: Type.Object({ roomId: RoomIdParam, eventId: EventIdParam }),
+  query: Type.Object({ limit: Type.Optional(LimitParam), filter: Type.Optional(Type.String()) }),
+  errors: ['M_FORBIDDEN', 'M_NOT_FOUND', 'M_BAD_JSON', 'M_NOT_JSON', 'M_INVALID_PARAM'],
+  handler: async ({ history }: Needs, { requester, params, query }) => {
+    const found = await history.context(requester, params.roomId, params.eventId, query.limit ?? 10, filterOf(query.filter))
+    return new JsonText(`{"start":${JSON.stringify(found.start)},"end":${JSON.stringify(found.end)},"event":${found.event},` +
+      `"events_before":[${found.before.join(',')}],"events_after":[${found.after.join(',')}],"state":[${found.state.join(',')}]}`)
+  },
+})
+
+const event = endpoint({
+  id: 'getRoomEvent', servlet: 'RoomEventServlet', method: 'GET', base: 'client', versions, path: '/rooms/:roomId/event/:eventId',
+  spec: `${anchor}get_matrixclientv3roomsroomideventeventid`, auth: 'guest', limit: 'none', role: 'generic', shard: 'roomId',
+  params: Type.Object({ roomId: RoomIdParam, eventId: EventIdParam }), errors: ['M_NOT_FOUND'],
+  handler: async ({ history }: Needs, { requester, params }) => new JsonText(await history.event(requester, params.roomId, params.eventId)),
+})
+
+const timestampToEvent = endpoint({
+  id: 'timestampToEvent', servlet: 'TimestampLookupRestServlet', method: 'GET', base: 'client', versions: ['v1'], path: '/rooms/:roomId/timestamp_to_event',
+  spec: `${anchor}get_matrixclientv1roomsroomidtimestamp_to_event`, auth: 'user', limit: 'none', role: 'generic', shard: 'roomId',
+  params: Type.Object({ roomId: RoomIdParam }), query: Type.Object({ ts: Type.Integer(), dir: direction }),
+  errors: ['M_NOT_FOUND', 'M_FORBIDDEN', 'M_MISSING_PARAM', 'M_INVALID_PARAM'],
+  handler: async ({ history }: Needs, { requester, params, query }) => {
+    const found = await history.nearest(requester, params.roomId, query.ts, directionOf(query.dir))
+    return { event_id: found.event.eventId, origin_server_ts: found.event.originServerTs }
+  },
+})
+
+export const historyRoutes = [messages, context, event, timestampToEvent]

@@ -1,0 +1,216 @@
+/**
+ * Reading a room's history: pages, the surroundings of an event, the event nearest to a time.
+ *
+ * Spec: client-server API, "Getting events for a room", "Event Context".
+ */
+import { refuse } from '@myelin/protocol/errors.ts'
+import type { EventId, RoomId } from '@myelin/protocol/ids/ids.ts'
+import { matchesRoomEvent, type RoomEventFilter } from '@myelin/protocol/filters/room-event-filter.ts'
+import type { ClientEvents, Reader } from '#engine/client-events.ts'
+import type { Events } from '#engine/events.ts'
+import type { Position } from '#engine/events.store.ts'
+import type { RoomAccess, RoomReadView } from '#engine/room-access.ts'
+import { formatRoomPoint, parseRoomPoint, pointAfter, pointBefore, requireRoomPoint } from '#engine/room-point.ts'
+import type { RoomStates } from '#engine/room-states.ts'
+import type { Room } from '#engine/room.ts'
+import type { Rooms } from '#engine/rooms.ts'
+import type { StoredEvent } from '#engine/stored-event.ts'
+import type { Visibility, VisibleEvent } from '#engine/visibility.ts'
+import type { Requester } from '#platform/http/requester.ts'
+
+/** Users whose events a user does not want to see. */
+export interface IgnoredUsers {
+  ignoredBy(userId: string): Promise<ReadonlySet<string>>
+}
+
+interface Needs {
+  readonly rooms: Rooms
+  readonly events: Events
+  readonly states: RoomStates
+  readonly access: RoomAccess
+  readonly visibility: Visibility
+  readonly clientEvents: ClientEvents
+  readonly ignoredUsers: IgnoredUsers
+  /** Place in the events stream of a token of `/sync`, or undefined where the text is none. */
+  readonly syncPosition: (token: string) => number | undefined
+  /** The persisted position of the events stream. */
+  readonly position: () => number
+}
+
+/** A page of history as a client asks for it. */
+export interface HistoryRequest {
+  readonly from: string | undefined
+  readonly to: string | undefined
+  readonly direction: 'forward' | 'backward'
+  readonly limit: number
+  readonly filter: RoomEventFilter
+}
+
+/** A page of history; events are JSON texts. */
+export interface HistoryPage {
+  readonly start: string
+  /** Absent at the end of the room. */
+  readonly end: string | undefined
+  readonly chunk: readonly string[]
+  readonly state: readonly string[]
+}
+
+/** The surroundings of an event; events are JSON texts. */
+export interface EventContext {
+  readonly start: string
+  readonly end: string
+  readonly event: string
+  readonly before: readonly string[]
+  readonly after: readonly string[]
+  readonly state: readonly string[]
+}
+
+const maxLimit = 1000
+/** Pages that one request reads before it gives a token back, however little was visible. */
+const maxRounds = 20
+
+function readerOf(requester: Requester): Reader {
+  return { userId: requester.userId, deviceId: requester.deviceId }
+}
+
+export class History {
+  readonly #needs: Needs
+
+  constructor(needs: Needs) {
+    this.#needs = needs
+  }
+
+  /** A page of a room. @throws M_FORBIDDEN, M_NOT_FOUND, M_INVALID_PARAM */
+  async page(requester: Requester, roomId: RoomId, request: HistoryRequest): Promise<HistoryPage> {
+    const room = await this.#needs.rooms.require(roomId)
+    await this.#needs.access.assertReadable(room, requester.userId)
+    const from = await this.#point(room, request.from)
+    const to = request.to === undefined ? undefined : await this.#point(room, request.to)
+    const limit = Math.min(maxLimit, Math.max(1, request.limit))
+    const { visible, next } = await this.#read(requester, room, { ...request, limit }, from, to)
+    const reader = readerOf(requester)
+    return {
+      start: formatRoomPoint(from ?? (await this.#edge(room, request.direction))),
+      end: next && formatRoomPoint(next),
+      chunk: await this.#needs.clientEvents.format(reader, visible),
+      state: request.filter.lazyLoadMembers ? await this.#senders(reader, room, visible) : [],
+    }
+  }
+
+  /** One event with what came before and after it. @throws M_NOT_FOUND */
+  async context(requester: Requester, roomId: RoomId, eventId: EventId, limit: number, filter: RoomEventFilter): Promise<EventContext> {
+    const room = await this.#needs.rooms.require(roomId)
+    const view = await this.#needs.access.assertReadable(room, requester.userId)
+    const shown = await this.#visibleEvent(requester, room, eventId)
+    const half = Math.floor(Math.min(maxLimit, Math.max(0, limit)) / 2)
+    const request = { from: undefined, to: undefined, limit: half, filter }
+    const nothing = { visible: [], next: undefined }
+    const before = half === 0 ? nothing : await this.#read(requester, room, { ...request, direction: 'backward' }, pointBefore(shown.event), undefined)
+    const after = half === 0 ? nothing : await this.#read(requester, room, { ...request, direction: 'forward' }, pointAfter(shown.event), undefined)
+    const reader = readerOf(requester)
+    const last = after.visible.at(-1)?.event ?? shown.event
+    return {
+      start: formatRoomPoint(before.next ?? pointBefore(before.visible.at(-1)?.event ?? shown.event)),
+      end: formatRoomPoint(after.next ?? pointAfter(last)),
+      event: await this.#needs.clientEvents.formatOne(reader, shown),
+      before: await this.#needs.clientEvents.format(reader, before.visible),
+      after: await this.#needs.clientEvents.format(reader, after.visible),
+      state: await this.#stateAt(reader, view, last, [...before.visible, shown, ...after.visible], filter),
+    }
+  }
+
+  /** One event as JSON text. @throws M_NOT_FOUND where it is unknown or invisible */
+  async event(requester: Requester, roomId: RoomId, eventId: EventId): Promise<string> {
+    const room = await this.#needs.rooms.get(roomId)
+    if (!room) throw refuse('M_NOT_FOUND', 'There is no such event, or you may not see it.')
+    return this.#needs.clientEvents.formatOne(readerOf(requester), await this.#visibleEvent(requester, room, eventId))
+  }
+
+  /** The visible event nearest to a time. @throws M_NOT_FOUND, M_FORBIDDEN */
+  async nearest(requester: Requester, roomId: RoomId, ts: number, direction: 'forward' | 'backward'): Promise<StoredEvent> {
+    const room = await this.#needs.rooms.require(roomId)
+    await this.#needs.access.assertReadable(room, requester.userId)
+    const candidates = await this.#needs.events.nearest(room, ts, direction, 100)
+    const [found] = await this.#needs.visibility.filter(requester.userId, candidates)
+    if (!found) throw refuse('M_NOT_FOUND', `No event ${direction === 'forward' ? 'after' : 'before'} that time can be seen in the room.`)
+    return found.event
+  }
+
+  /** The point of a token: of history, or of `/sync`. */
+  async #point(room: Room, token: string | undefined): Promise<Position | undefined> {
+    if (token === undefined || token === '') return undefined
+    const point = parseRoomPoint(token)
+    if (point) return point
+    const stream = this.#needs.syncPosition(token)
+    if (stream === undefined) return requireRoomPoint(token)
+    const [last] = (await this.#needs.events.roomTail(room, Number.MIN_SAFE_INTEGER, stream, 1)).slice(-1)
+    return last ? pointAfter(last) : { topological: 0, stream: 0 }
+  }
+
+  async #edge(room: Room, direction: 'forward' | 'backward'): Promise<Position> {
+    if (direction === 'forward') return { topological: 0, stream: 0 }
+    const [last] = await this.#needs.events.roomTail(room, Number.MIN_SAFE_INTEGER, this.#needs.position(), 1)
+    return last ? pointAfter(last) : { topological: 0, stream: 0 }
+  }
+
+  /** Reads on until enough is visible, the room ends, or a bounded number of pages was read. */
+  async #read(
+    requester: Requester, room: Room, request: HistoryRequest, from: Position | undefined, to: Position | undefined,
+  ): Promise<{ visible: VisibleEvent[]; next: Position | undefined }> {
+    const { direction, limit, filter } = request
+    const ignored = await this.#needs.ignoredUsers.ignoredBy(requester.userId)
+    const visible: VisibleEvent[] = []
+    let point = from
+    for (let round = 0; round < maxRounds; round += 1) {
+      const size = Math.max(limit - visible.length, 20)
+      const maxStream = this.#needs.position()
+      const events = await this.#needs.events.page({ roomNid: room.nid, from: point, to, direction, limit: size, maxStream })
+      const wanted = events.filter(({ event }) =>
+        matchesRoomEvent(filter, event) && (event.stateKey !== undefined || !ignored.has(event.sender)))
+      for (const item of await this.#needs.visibility.filter(requester.userId, wanted)) {
+        visible.push(item)
+        if (visible.length === limit) return { visible, next: step(item.event, direction) }
+      }
+      const last = events.at(-1)
+      if (!last || events.length < size) return { visible, next: undefined }
+      point = step(last, direction)
+    }
+    return { visible, next: point }
+  }
+
+  async #visibleEvent(requester: Requester, room: Room, eventId: EventId): Promise<VisibleEvent> {
+    const event = await this.#needs.events.get(room, eventId)
+    const [shown] = event ? await this.#needs.visibility.filter(requester.userId, [event]) : []
+    const ignored = await this.#needs.ignoredUsers.ignoredBy(requester.userId)
+    if (!shown || (shown.event.event.stateKey === undefined && ignored.has(shown.event.event.sender))) {
+      throw refuse('M_NOT_FOUND', 'There is no such event, or you may not see it.')
+    }
+    return shown
+  }
+
+  /** Membership events of the senders, as they were at the end of the page. */
+  async #senders(reader: Reader, room: Room, shown: readonly VisibleEvent[]): Promise<string[]> {
+    const last = shown.at(-1)?.event
+    if (last?.stateRoot === undefined) return []
+    const members: StoredEvent[] = []
+    for (const sender of new Set(shown.map((item) => item.event.event.sender))) {
+      const member = await this.#needs.states.get(room, last.stateRoot, 'm.room.member', sender)
+      if (member) members.push(member)
+    }
+    return this.#needs.clientEvents.format(reader, members.map((event) => ({ event })))
+  }
+
+  /** The state at the end of a context; with lazy loading, only the members who speak in it. */
+  async #stateAt(reader: Reader, view: RoomReadView, last: StoredEvent, shown: readonly VisibleEvent[], filter: RoomEventFilter): Promise<string[]> {
+    const root = (await this.#needs.states.rootAfter(last)) ?? view.root
+    const senders = new Set<string>(shown.map((item) => item.event.event.sender))
+    const state = (await this.#needs.states.all(view.room, root)).filter(({ event }) =>
+      !filter.lazyLoadMembers || event.type !== 'm.room.member' || senders.has(event.stateKey ?? ''))
+    return this.#needs.clientEvents.format(reader, state.map((event) => ({ event })))
+  }
+}
+
+/** The point from which reading goes on behind an event. */
+function step(event: StoredEvent, direction: 'forward' | 'backward'): Position {
+  return direction === 'forward' ? pointAfter(event) : pointBefore(event)
+}
