@@ -5,6 +5,7 @@ import type { Clock } from '#platform/clock.ts'
 import type { Database } from '#platform/db/database.ts'
 import { RateLimits, type Rate } from '#platform/limits/rate-limits.ts'
 import type { Logger } from '#platform/log/logger.ts'
+import { composeAccounts } from './compose-accounts.ts'
 import { composeEngine } from './compose-engine.ts'
 import { composeMedia } from './compose-media.ts'
 import type { Config } from './config.ts'
@@ -39,11 +40,13 @@ export async function compose(inputs: ComposeInputs) {
   const engine = await composeEngine({ database, caches, clock, signer, serverName })
 
   // Features
+  const identity = composeAccounts({ ...inputs, caches, limits, serverName, stack, memberships: engine.memberships, writer: engine.writer })
   const { media } = composeMedia({ config, database, clock, serverName, stack })
 
   return {
     config, database, clock, serverName, caches, limits,
     ...engine,
+    ...identity,
     media,
     dispose: () => stack.disposeAsync(),
   }

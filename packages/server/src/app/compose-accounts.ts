@@ -1,0 +1,130 @@
+/** Builds the slices of identity: who has an account, who is logged in, with what, and what others see of them. */
+import { refuse } from '@myelin/protocol/errors.ts'
+import { Accounts } from '#features/accounts/accounts.ts'
+import { Devices } from '#features/devices/devices.ts'
+import { wellKnownClient, type WellKnownRules } from '#features/discovery/well-known.ts'
+import { Profiles } from '#features/profiles/profiles.ts'
+import { ProfilePropagation } from '#features/profiles/propagation.ts'
+import { Registration, type RegistrationRules } from '#features/registration/registration.ts'
+import { Logins } from '#features/sessions/logins.ts'
+import { Sessions } from '#features/sessions/sessions.ts'
+import { Uia } from '#features/uia/uia.ts'
+import type { Memberships } from '#engine/memberships.ts'
+import type { RoomWriter } from '#engine/room-writer.ts'
+import type { CacheBudget } from '#platform/cache/cache.ts'
+import type { Clock } from '#platform/clock.ts'
+import type { Database } from '#platform/db/database.ts'
+import type { RateLimits } from '#platform/limits/rate-limits.ts'
+import type { Logger } from '#platform/log/logger.ts'
+import type { Config } from './config.ts'
+
+interface Inputs {
+  readonly config: Config
+  readonly database: Database
+  readonly clock: Clock
+  readonly caches: CacheBudget
+  readonly limits: RateLimits
+  readonly logger: (name: string) => Logger
+  readonly memberships: Memberships
+  readonly writer: RoomWriter
+  readonly serverName: string
+  readonly stack: AsyncDisposableStack
+}
+
+/** How often sightings of devices are written. */
+const flushMs = 5000
+const hourMs = 3_600_000
+
+/** Services of identity, in the order of their needs. */
+export function composeAccounts(inputs: Inputs) {
+  const { config, database, clock, caches, limits, serverName, memberships, writer, stack } = inputs
+  const logger = inputs.logger('synapse.accounts')
+  const passwords = config.password_config
+  const uia = new Uia({ database, clock, limits, secret: config.macaroon_secret_key, sessionTimeoutMs: config.ui_auth.session_timeout })
+  const accounts = new Accounts({
+    database, caches, clock, serverName,
+    pepper: passwords.pepper ?? '',
+    policy: passwords.policy,
+    allowUnderscorePrefix: config.allow_underscore_prefixed_registration,
+  })
+  uia.addStage('m.login.password', {
+    check: async (auth, { userId }) => {
+      if (userId === undefined) throw refuse('M_FORBIDDEN', 'Only somebody who is logged in can confirm with a password.')
+      await accounts.confirmPassword(auth, userId)
+      return { result: userId }
+    },
+  })
+  const devices = new Devices({
+    database, clock, deleteStaleAfterMs: config.delete_stale_devices_after, sightingsMaxAgeMs: config.user_ips_max_age,
+  })
+  devices.onDeleted((tx, userId, deviceIds) => uia.drop(tx, userId, deviceIds))
+  accounts.onDeactivated((tx, userId) => uia.drop(tx, userId))
+  const sessions = new Sessions({
+    database, caches, clock, accounts, devices, logger,
+    lifetimes: {
+      accessTokenMs: config.session_lifetime ?? config.nonrefreshable_access_token_lifetime,
+      refreshableAccessTokenMs: config.refreshable_access_token_lifetime,
+      refreshTokenMs: config.refresh_token_lifetime,
+      sessionMs: config.session_lifetime,
+    },
+    trackPuppetedUsers: config.track_puppeted_user_ips,
+  })
+  const loginTokenRules = {
+    enabled: config.login_via_existing_session.enabled,
+    requireUiAuth: config.login_via_existing_session.require_ui_auth,
+    lifetimeMs: config.login_via_existing_session.token_timeout,
+  }
+  const logins = new Logins({
+    limits, accounts, sessions, loginTokens: loginTokenRules.enabled, passwords: passwords.enabled === true && passwords.localdb_enabled,
+  })
+  const profilePropagation = new ProfilePropagation({ memberships, writer, logger })
+  const profiles = new Profiles({ database, caches, accounts, propagation: profilePropagation })
+  const registration = new Registration({
+    database, clock, limits, accounts, profiles, sessions, uia, serverName, rules: registrationRules(config),
+  })
+
+  const background = (what: string, work: () => Promise<void>) => (): void => {
+    work().catch((error: unknown) => logger.error(`Could not ${what}.`, { error }))
+  }
+  const timers = [
+    clock.every(flushMs, () => void sessions.flush()),
+    clock.every(hourMs, background('end old authentication sessions', () => uia.expire())),
+    clock.every(24 * hourMs, background('remove what is known of old devices', () => devices.expire())),
+  ]
+  stack.defer(async () => {
+    for (const timer of timers) timer.cancel()
+    await profilePropagation.settled()
+    await sessions.flush()
+  })
+  const wellKnownRules: WellKnownRules = {
+    serverName,
+    publicBaseurl: config.public_baseurl,
+    identityServer: config.default_identity_server,
+    extraClientContent: config.extra_well_known_client_content,
+    serveServer: config.serve_server_wellknown,
+  }
+  return {
+    uia, accounts, devices, sessions, logins, loginTokenRules, profilePropagation, profiles, registration,
+    wellKnownRules, wellKnownClient: wellKnownClient(wellKnownRules),
+    authenticate: sessions.authenticate,
+  }
+}
+
+function registrationRules(config: Config): RegistrationRules {
+  const demands = [
+    config.enable_registration_captcha ? 'it needs a captcha (enable_registration_captcha)' : undefined,
+    config.registrations_require_3pid.length > 0 ? 'it needs a verified address (registrations_require_3pid)' : undefined,
+    config.user_consent?.require_at_registration ? 'it needs consent to the terms (user_consent)' : undefined,
+  ]
+  const demand = demands.find((text) => text !== undefined)
+  return {
+    enabled: config.enable_registration,
+    requiresToken: config.registration_requires_token,
+    guests: config.allow_guest_access,
+    unmetDemand: demand && `${demand}, which this server cannot check yet`,
+    inhibitUserInUseError: config.inhibit_user_in_use_error,
+    sharedSecret: config.registration_shared_secret,
+    defaultUserType: config.user_types.default_user_type,
+    userTypes: ['bot', 'support', ...config.user_types.extra_user_types],
+  }
+}

@@ -1,0 +1,246 @@
+/**
+ * Making accounts: by their users, by guests, by whoever holds the shared secret.
+ *
+ * Spec: client-server API, "Account registration", "Guest access".
+ */
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { MatrixError, refuse } from '@myelin/protocol/errors.ts'
+import type { UserId } from '@myelin/protocol/ids/ids.ts'
+import { localpartOf } from '@myelin/protocol/ids/user-id.ts'
+import { own, type JsonObject } from '@myelin/protocol/json/json.ts'
+import type { Clock } from '#platform/clock.ts'
+import type { Database, Tx } from '#platform/db/database.ts'
+import { addressKey } from '#platform/limits/address-key.ts'
+import type { RateLimits } from '#platform/limits/rate-limits.ts'
+import type { Accounts } from '#features/accounts/accounts.ts'
+import type { Profiles } from '#features/profiles/profiles.ts'
+import { assertSessionRequest, randomText, type DeviceRequest, type IssuedTokens, type Sessions } from '#features/sessions/sessions.ts'
+import type { Uia, UiaRequest, UiaSuccess } from '#features/uia/uia.ts'
+import { RegistrationTokens } from './registration-tokens.ts'
+
+/** The options that decide who may register. */
+export interface RegistrationRules {
+  readonly enabled: boolean
+  readonly requiresToken: boolean
+  readonly guests: boolean
+  /** Names what the operator demands of new users and the server cannot check yet; registration is closed then. */
+  readonly unmetDemand: string | undefined
+  readonly inhibitUserInUseError: boolean
+  readonly sharedSecret: string | null
+  readonly defaultUserType: string | null
+  readonly userTypes: readonly string[]
+}
+
+/** What an account is made of. */
+export interface NewUser {
+  readonly userId: UserId
+  readonly passwordHash?: string | undefined
+  /** Undefined: the localpart. */
+  readonly displayname?: string | undefined
+  readonly isGuest?: boolean
+  readonly isAdmin?: boolean
+  readonly userType?: string | undefined
+  readonly appserviceId?: string | undefined
+}
+
+/** An account that was just made, and its first session unless that was not wanted. */
+export interface Registered {
+  readonly userId: UserId
+  readonly session: (IssuedTokens & { readonly deviceId: string }) | undefined
+}
+
+/** Called after an account was made (auto-join rooms, statistics, user directory). Must not throw. */
+export type RegistrationListener = (user: NewUser) => void
+
+/** The body of the shared-secret registration, checked for its types. */
+export interface SharedSecretRequest {
+  readonly nonce: string
+  readonly username: string
+  readonly password: string
+  readonly displayname?: string | undefined
+  readonly admin?: boolean | undefined
+  readonly userType?: string | undefined
+  readonly mac: string
+  readonly inhibitLogin?: boolean | undefined
+}
+
+interface Needs {
+  readonly database: Database
+  readonly clock: Clock
+  readonly limits: RateLimits
+  readonly accounts: Accounts
+  readonly profiles: Profiles
+  readonly sessions: Sessions
+  readonly uia: Uia
+  readonly serverName: string
+  readonly rules: RegistrationRules
+}
+
+const nonceLifetimeMs = 60_000
+const nonceLimit = 10_000
+/** Localparts of guests are numbers of 48 bits: nobody counts guests by them, and none comes twice. */
+const guestBytes = 6
+
+export class Registration {
+  readonly tokens: RegistrationTokens
+  readonly #needs: Needs
+  readonly #nonces = new Map<string, number>()
+  readonly #listeners: RegistrationListener[] = []
+
+  constructor(needs: Needs) {
+    this.#needs = needs
+    this.tokens = new RegistrationTokens(needs)
+    needs.uia.addStage('m.login.dummy', { check: async () => ({ result: true }) })
+    needs.uia.addStage('m.login.registration_token', this.tokens.stage)
+  }
+
+  /** Calls `listener` after each new account. */
+  onRegistered(listener: RegistrationListener): void {
+    this.#listeners.push(listener)
+  }
+
+  /**
+   * Makes an account with its profile in one transaction; every way to an account leads through here.
+   * @param also what must happen with it or not at all
+   * @throws M_USER_IN_USE
+   */
+  async create<Result>(user: NewUser, also: (tx: Tx) => Promise<Result>): Promise<Result> {
+    const result = await this.#needs.database.transaction(async (tx) => {
+      await this.#needs.accounts.create(tx, { ...user, userType: user.userType ?? this.#needs.rules.defaultUserType ?? undefined })
+      await this.#needs.profiles.create(tx, user.userId, user.displayname ?? localpartOf(user.userId))
+      return also(tx)
+    })
+    for (const listener of this.#listeners) listener(user)
+    return result
+  }
+
+  /** Registers a user who has passed the interactive authentication of `request`. */
+  async register(request: UiaRequest): Promise<Registered> {
+    const { limits, accounts, rules } = this.#needs
+    limits.assertAllowed('rc_registration', addressKey(request.ip))
+    this.assertOpen()
+    const wish = wishOf(JSON.parse(JSON.stringify(request.body)))
+    this.#assertWish(wish)
+    if (wish.username !== undefined && !rules.inhibitUserInUseError) await accounts.assertAvailable(wish.username)
+    const success = await this.#needs.uia.authenticate({
+      request,
+      operation: { id: 'register', description: 'register a new account', deferred: true },
+      flows: [[rules.requiresToken ? 'm.login.registration_token' : 'm.login.dummy']],
+    })
+    return this.#finish(success, request.ip)
+  }
+
+  /** Registers a guest. @throws M_GUEST_ACCESS_FORBIDDEN */
+  async registerGuest(ip: string, device: DeviceRequest): Promise<Registered> {
+    if (!this.#needs.rules.guests) throw refuse('M_GUEST_ACCESS_FORBIDDEN', 'This server does not take guests.')
+    this.#needs.limits.consume('rc_registration', addressKey(ip))
+    const userId = `@${randomBytes(guestBytes).readUIntBE(0, guestBytes)}:${this.#needs.serverName}` as UserId
+    const session = await this.create({ userId, isGuest: true }, (tx) => this.#needs.sessions.startIn(tx, userId, { ...device, deviceId: undefined }))
+    return { userId, session }
+  }
+
+  /**
+   * Whether a name can be registered.
+   * @throws M_INVALID_USERNAME, M_USER_IN_USE, M_FORBIDDEN where registration is closed
+   */
+  async assertAvailable(username: string, ip: string): Promise<void> {
+    this.#needs.limits.consume('rc_registration', addressKey(ip))
+    this.assertOpen()
+    if (this.#needs.rules.inhibitUserInUseError) this.#needs.accounts.newUserId(username)
+    else await this.#needs.accounts.assertAvailable(username)
+  }
+
+  /** A number that is good for one shared-secret registration within a minute. */
+  issueNonce(): string {
+    this.#assertSharedSecret()
+    const now = this.#needs.clock.now()
+    for (const [nonce, expiryTs] of this.#nonces) {
+      if (expiryTs > now && this.#nonces.size < nonceLimit) break
+      this.#nonces.delete(nonce)
+    }
+    const nonce = randomBytes(32).toString('hex')
+    this.#nonces.set(nonce, now + nonceLifetimeMs)
+    return nonce
+  }
+
+  /** Registers a user for the holder of the shared secret, also where registration is closed. */
+  async registerBySecret(request: SharedSecretRequest): Promise<Registered> {
+    const secret = this.#assertSharedSecret()
+    const expiryTs = this.#nonces.get(request.nonce)
+    this.#nonces.delete(request.nonce)
+    if (expiryTs === undefined || expiryTs <= this.#needs.clock.now()) throw new MatrixError(400, 'M_UNKNOWN', 'unrecognised nonce')
+    if ([request.username, request.password].some((text) => text.includes('\0'))) throw refuse('M_INVALID_PARAM', 'Invalid username or password')
+    const { userType, accounts } = { userType: request.userType, accounts: this.#needs.accounts }
+    if (userType !== undefined && !this.#needs.rules.userTypes.includes(userType)) throw refuse('M_INVALID_PARAM', 'Invalid user type')
+    const parts = [request.nonce, request.username, request.password, request.admin ? 'admin' : 'notadmin', ...(userType === undefined ? [] : [userType])]
+    const expected = createHmac('sha1', secret).update(parts.join('\0')).digest()
+    const given = Buffer.from(request.mac, 'hex')
+    if (given.length !== expected.length || !timingSafeEqual(given, expected)) throw new MatrixError(403, 'M_UNKNOWN', 'HMAC incorrect')
+    const userId = await accounts.assertAvailable(request.username.toLowerCase())
+    const passwordHash = await accounts.passwordHash(request.password)
+    const user: NewUser = { userId, passwordHash, displayname: request.displayname, isAdmin: request.admin ?? false, userType }
+    const session = await this.create(user, async (tx) => (request.inhibitLogin ? undefined : this.#needs.sessions.startIn(tx, userId, {})))
+    return { userId, session }
+  }
+
+  async #finish(success: UiaSuccess, ip: string): Promise<Registered> {
+    const { accounts, limits, sessions } = this.#needs
+    const wish = wishOf(success.body)
+    this.#assertWish(wish)
+    if (wish.password === undefined) throw refuse('M_MISSING_PARAM', 'The password is missing.')
+    const userId = await accounts.assertAvailable(wish.username ?? randomText(12).toLowerCase().replace(/^\d/, 'u'))
+    limits.consume('rc_registration', addressKey(ip))
+    const passwordHash = await accounts.passwordHash(wish.password)
+    const session = await this.create({ userId, passwordHash }, async (tx) => {
+      await success.finish(tx)
+      const token = success.completed.get('m.login.registration_token')
+      if (typeof token === 'string') await this.tokens.complete(tx, token)
+      return wish.inhibitLogin ? undefined : sessions.startIn(tx, userId, wish.device)
+    })
+    return { userId, session }
+  }
+
+  /** @throws M_FORBIDDEN where nobody may register */
+  assertOpen(): void {
+    const { enabled, unmetDemand } = this.#needs.rules
+    if (!enabled) throw refuse('M_FORBIDDEN', 'Registration is closed on this server; ask its administrator for an account.')
+    if (unmetDemand !== undefined) throw refuse('M_FORBIDDEN', `Registration is closed: ${unmetDemand}.`)
+  }
+
+  #assertSharedSecret(): string {
+    const { sharedSecret } = this.#needs.rules
+    if (!sharedSecret) throw new MatrixError(400, 'M_UNKNOWN', 'Shared secret registration is not enabled')
+    return sharedSecret
+  }
+
+  /** Refuses early what could not be registered in the end. */
+  #assertWish(wish: Wish): void {
+    if (wish.username !== undefined) this.#needs.accounts.newUserId(wish.username)
+    if (wish.password !== undefined) this.#needs.accounts.assertAcceptablePassword(wish.password)
+    assertSessionRequest(wish.device)
+  }
+}
+
+/** What somebody who registers asks for. */
+interface Wish {
+  readonly username: string | undefined
+  readonly password: string | undefined
+  readonly inhibitLogin: boolean
+  readonly device: DeviceRequest
+}
+
+function wishOf(body: JsonObject): Wish {
+  return {
+    username: textOf(body, 'username'),
+    password: textOf(body, 'password'),
+    inhibitLogin: own(body, 'inhibit_login') === true,
+    device: { deviceId: textOf(body, 'device_id'), initialDisplayName: textOf(body, 'initial_device_display_name'), refreshToken: own(body, 'refresh_token') === true },
+  }
+}
+
+function textOf(body: JsonObject, name: string): string | undefined {
+  const value = own(body, name)
+  if (value === undefined || value === null) return undefined
+  if (typeof value !== 'string') throw refuse('M_INVALID_PARAM', `"${name}" must be a text.`)
+  return value
+}
