@@ -6,6 +6,7 @@
  */
 import type { SigningKey } from '../crypto/ed25519.ts'
 import { refuse } from '../errors.ts'
+import { fitsBytes } from '../ids/identifier.ts'
 import type { EventId, RoomId, ServerName, UserId } from '../ids/ids.ts'
 import { roomIdOfCreate } from '../ids/room-id.ts'
 import { canonicalJson, canonicalString, strictCanonicalJson } from '../json/canonical.ts'
@@ -13,7 +14,7 @@ import type { JsonObject, JsonValue } from '../json/json.ts'
 import type { RoomVersion } from '../rooms/versions.ts'
 import type { RoomEvent } from './event.ts'
 import { hashedEventId, sha256 } from './hash.ts'
-import { fitsEvent, maxAuthEvents, maxEventBytes, maxPrevEvents, tooLongField } from './limits.ts'
+import { checkField, fitsEvent, maxAuthEvents, maxEventBytes, maxFieldBytes, maxPrevEvents } from './limits.ts'
 import { redactContent } from './redact.ts'
 
 /** Who signs: this server under its name with its key. */
@@ -78,7 +79,7 @@ interface Fields {
  */
 export function buildEvent(version: RoomVersion, draft: EventDraft, place: EventPlace, signer: EventSigner): BuiltEvent {
   checkDraft(draft, place)
-  const isHashedCreate = version.roomIdIsCreateHash && draft.type === 'm.room.create' && draft.stateKey !== undefined
+  const isHashedCreate = version.roomIdIsCreateHash && draft.type === 'm.room.create' && draft.stateKey === ''
   const content = contentOf(version, draft)
   const fields = encodeFields(version, draft, place, content, isHashedCreate)
   const { auth, depth, previous, redacts, sender, type } = fields
@@ -125,16 +126,18 @@ export function buildEvent(version: RoomVersion, draft: EventDraft, place: Event
 }
 
 function checkDraft(draft: EventDraft, place: EventPlace): void {
-  const tooLong =
-    tooLongField('The event type', draft.type) ?? tooLongField('The state key', draft.stateKey ?? '') ?? tooLongField('The sender', draft.sender)
-  if (tooLong !== undefined) throw refuse('M_TOO_LARGE', tooLong)
-  if (!draft.type.isWellFormed() || draft.stateKey?.isWellFormed() === false) {
-    throw refuse('M_BAD_JSON', 'The event type or state key holds half of a surrogate pair, which is no character')
-  }
+  checkText('The event type', draft.type)
+  checkText('The state key', draft.stateKey ?? '')
+  checkText('The sender', draft.sender)
   if (!Number.isSafeInteger(draft.originServerTs)) throw refuse('M_BAD_JSON', 'The timestamp of the event is not an integer of milliseconds')
   if (place.prevEventIds.length > maxPrevEvents || place.authEventIds.length > maxAuthEvents) {
     throw new RangeError(`An event may name ${maxPrevEvents} previous events and ${maxAuthEvents} auth events`)
   }
+}
+
+function checkText(name: string, text: string): void {
+  const wrong = checkField(name, text)
+  if (wrong !== undefined) throw refuse(fitsBytes(text, maxFieldBytes) ? 'M_BAD_JSON' : 'M_TOO_LARGE', wrong)
 }
 
 function contentOf(version: RoomVersion, draft: EventDraft): JsonObject {

@@ -114,8 +114,9 @@ test('property: verified events stay verified after redaction and parsing, whate
   const rules = version('11')
   const content = fc.dictionary(fc.string({ unit: 'binary' }), fc.oneof(fc.maxSafeInteger(), fc.string({ unit: 'binary' }), fc.boolean(), fc.constant(null)))
   const types = fc.constantFrom('m.room.message', 'm.room.member', 'm.room.create', 'm.room.power_levels', '__proto__')
+  const stateKeys = fc.option(fc.string({ unit: 'binary', maxLength: 50 }).filter((text) => !text.includes('\0')), { nil: undefined })
   fc.assert(
-    fc.property(types, content, fc.option(fc.string({ unit: 'binary', maxLength: 50 }), { nil: undefined }), (type, draftContent, stateKey) => {
+    fc.property(types, content, stateKeys, (type, draftContent, stateKey) => {
       const made: JsonObject = JSON.parse(JSON.stringify(draftContent))
       const built = build(rules, { type, content: made, ...(stateKey === undefined ? {} : { stateKey }) })
       const read = parsed(rules, fromText(built.json))
@@ -144,6 +145,7 @@ test('what redaction keeps, by room version', () => {
     ['11', 'm.room.redaction', { redacts: 'x', reason: 'y' }, { redacts: 'x' }],
     ['10', 'm.room.member', { third_party_invite: { signed: 1 } }, {}],
     ['11', 'm.room.member', { third_party_invite: { signed: 1, display_name: 2 } }, { third_party_invite: { signed: 1 } }],
+    ['11', 'm.room.member', { third_party_invite: { display_name: 2 } }, { third_party_invite: {} }],
     ['11', 'm.room.member', { third_party_invite: 'x' }, {}],
     ['12', 'm.room.history_visibility', { history_visibility: 'joined', x: 1 }, { history_visibility: 'joined' }],
     ['12', 'constructor', { name: 1 }, {}],
@@ -216,6 +218,10 @@ test('65,536 bytes fit, 65,537 do not; unsigned does not count', () => {
   assert.throws(() => build(rules, { content: { body: `${body}a` } }), tooLarge)
   assert.throws(() => build(rules, { type: 'ä'.repeat(128) }), tooLarge)
   assert.throws(() => build(rules, { stateKey: 'ä'.repeat(128) }), tooLarge)
+  for (const draft of [{ type: 'a\0' }, { type: 'a\ud800' }, { stateKey: '\0' }]) {
+    assert.throws(() => build(rules, draft), (error: unknown) => error instanceof MatrixError && error.errcode === 'M_BAD_JSON')
+    refused(version('1'), { ...fromText(build(version('1')).json), ...('type' in draft ? draft : { state_key: '\0' }) })
+  }
   for (const content of [{ a: 1.5 }, { a: 2 ** 53 }, { a: '\ud800' }]) {
     assert.throws(() => build(rules, { content }), (error: unknown) => error instanceof MatrixError && error.errcode === 'M_BAD_JSON')
   }
@@ -229,6 +235,7 @@ test('room version 12: the room id is the hash of the create event', () => {
   assert.ok(!Object.hasOwn(pdu, 'room_id'))
   assert.equal(parsed(rules, pdu).event.roomId, built.event.roomId)
   refused(rules, { ...pdu, room_id: built.event.roomId })
+  refused(rules, { ...pdu, state_key: 'x' })
 })
 
 test('room versions 1 and 2 name events with their hashes', () => {

@@ -19,7 +19,11 @@ export function fitsEvent(json: string): boolean {
   return fitsBytes(json, maxEventBytes)
 }
 
-/** Why a field is too long, or undefined where it is not. */
-export function tooLongField(name: string, text: string): string | undefined {
-  return fitsBytes(text, maxFieldBytes) ? undefined : `${name} is longer than ${maxFieldBytes} bytes`
+/**
+ * Why a `type` or `state_key` cannot be stored, or undefined where it can. NUL and halves of surrogate pairs are refused in every room
+ * version, because no database keeps them.
+ */
+export function checkField(name: string, text: string): string | undefined {
+  if (!fitsBytes(text, maxFieldBytes)) return `${name} is longer than ${maxFieldBytes} bytes`
+  return text.includes('\0') || !text.isWellFormed() ? `${name} holds NUL or half of a surrogate pair` : undefined
 }

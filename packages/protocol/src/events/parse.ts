@@ -15,7 +15,7 @@ import { copyNumbers, holdsInexactNumber } from '../json/number-source.ts'
 import type { RoomVersion } from '../rooms/versions.ts'
 import type { Pdu, RoomEvent } from './event.ts'
 import { hashedEventId } from './hash.ts'
-import { fitsEvent, maxAuthEvents, maxEventBytes, maxPrevEvents, tooLongField } from './limits.ts'
+import { checkField, fitsEvent, maxAuthEvents, maxEventBytes, maxPrevEvents } from './limits.ts'
 import { redactPdu } from './redact.ts'
 
 /** A PDU that follows the event format. Its hash and signatures are not checked yet. */
@@ -102,8 +102,8 @@ function encode(version: RoomVersion, pdu: Pdu): string {
 function shortText(pdu: Pdu, key: string): string {
   const value = own(pdu, key)
   if (typeof value !== 'string') throw new Malformed(`${key} is not a string`)
-  const tooLong = tooLongField(key, value)
-  if (tooLong !== undefined) throw new Malformed(tooLong)
+  const wrong = checkField(key, value)
+  if (wrong !== undefined) throw new Malformed(wrong)
   return value
 }
 
@@ -135,7 +135,7 @@ function readEventId(version: RoomVersion, pdu: Pdu, text: string): EventId {
 }
 
 function readRoomId(version: RoomVersion, pdu: Pdu, type: string, eventId: EventId): RoomId {
-  if (version.roomIdIsCreateHash && type === 'm.room.create' && Object.hasOwn(pdu, 'state_key')) {
+  if (version.roomIdIsCreateHash && type === 'm.room.create' && own(pdu, 'state_key') === '') {
     if (Object.hasOwn(pdu, 'room_id')) throw new Malformed('m.room.create has a room_id, though the room id follows from its hash')
     return roomIdOfCreate(eventId)
   }
