@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { once } from 'node:events'
+import { watch } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
@@ -169,4 +170,28 @@ test('bin/myelin runs from any folder and through links', () => {
   const link = join(directory, 'linked')
   symlinkSync(fileURLToPath(new URL('../../../../bin/myelin', import.meta.url)), link)
   assert.match(execFileSync(link, ['--version'], { cwd: directory, encoding: 'utf8' }), /^Myelin\/\d+\.\d+\.\d+\n$/)
+})
+
+test('a server in the background writes its process id, answers, and ends on SIGTERM', async (t) => {
+  const directory = folder()
+  const file = join(directory, 'homeserver.yaml')
+  const pidFile = join(directory, 'server.pid')
+  const socket = join(directory, 'http.sock')
+  writeFileSync(file, [
+    'server_name: example.org', `pid_file: ${pidFile}`, `log_config: ${directory}/log.config`, `media_store_path: ${directory}/media`,
+    `database: {args: {database: ${directory}/homeserver.db}}`, `listeners: [{path: ${socket}, resources: [{names: [client]}]}]`, '',
+  ].join('\n'))
+  const program = fileURLToPath(new URL('../../../../bin/myelin', import.meta.url))
+  assert.equal(execFileSync(program, ['-D', '--print-pidfile', '-c', file], { encoding: 'utf8' }), `${pidFile}\n`)
+  const pid = Number(readFileSync(pidFile, 'utf8'))
+  t.after(() => {
+    if (existsSync(pidFile)) process.kill(pid, 'SIGKILL')
+  })
+  const answer = execFileSync('curl', ['-s', '--unix-socket', socket, 'http://localhost/nowhere'], { encoding: 'utf8' })
+  assert.match(answer, /M_UNRECOGNIZED/)
+  assert.throws(() => execFileSync(program, ['-D', '-c', file], { stdio: 'pipe' }), /runs already, as process/)
+  const gone = watch(directory, { persistent: true, signal: AbortSignal.timeout(15_000) })
+  process.kill(pid, 'SIGTERM')
+  for await (const _ of gone) if (!existsSync(pidFile)) break
+  assert.equal(existsSync(pidFile), false)
 })

@@ -6,6 +6,7 @@ import type { RunningServer } from '#app/start.ts'
 import { serverVersion } from '#app/version.ts'
 import { createLogging } from '#platform/log/logging.ts'
 import type { Logger } from '#platform/log/logger.ts'
+import { announceReady, detach, isDaemon, writePidFile } from './daemon.ts'
 import { generatedLogConfig } from './generated-config.ts'
 import { generateConfig, writeConfiguration, writeNew } from './generate-config.ts'
 import { CommandError, type Terminal } from './output.ts'
@@ -13,21 +14,35 @@ import type { ServerFlags } from './server-flags.ts'
 
 /**
  * The command `start`, and `synapse_homeserver`'s other modes that its flags choose.
+ * @returns exit status
  * @throws ConfigError or CommandError, to be shown without a stack
  */
-export async function start(flags: ServerFlags, terminal: Terminal): Promise<void> {
+export async function start(flags: ServerFlags, terminal: Terminal): Promise<number> {
   if (flags['generate-config']) {
     generateConfig(flags, terminal)
-    return
+    return 0
   }
   const configPaths = configPathsOf(flags, terminal)
+  if (flags.manhole !== undefined) terminal.complain('The flag --manhole is accepted, but not yet effective.')
   const loaded = loadConfiguration(configPaths, flags)
   const written = writeMissingLogConfig(loaded)
   if (flags['generate-missing-configs'] || flags['generate-keys']) {
     for (const path of written) terminal.print(`Written: ${path}`)
-    return
+    return 0
   }
-  await serve(loaded, flags, terminal)
+  const { daemonize, pid_file: pidFile } = loaded.config
+  if (daemonize && !isDaemon()) {
+    if (pidFile === null) throw new CommandError('A server in the background needs a file for its process id: set pid_file in the configuration.')
+    if (flags['print-pidfile'] || loaded.config.print_pidfile) terminal.print(pidFile)
+    return detach((line) => terminal.complain(line))
+  }
+  const removePidFile = daemonize && pidFile !== null ? writePidFile(pidFile) : undefined
+  try {
+    await serve(loaded, flags, terminal)
+  } finally {
+    removePidFile?.()
+  }
+  return 0
 }
 
 /** Runs the server until a signal ends it. */
@@ -40,12 +55,12 @@ async function serve(loaded: LoadedConfig, flags: ServerFlags, terminal: Termina
     logger.info(`Server ${config.server_name} version ${serverVersion}, configuration ${loaded.files.join(', ')}`)
     for (const warning of loaded.warnings) logger.warn(warning)
     if (loaded.notEffective.length > 0) logger.warn(`These options are accepted, but not yet effective: ${loaded.notEffective.join(', ')}`)
-    if (config.daemonize) terminal.complain('Running in the background is not yet effective; the server runs in the foreground.')
     // Loaded late: commands that do not serve need none of it.
     const { startServer } = await import('#app/start.ts')
     const server = await startServer(loaded, logging)
     logger.info(`Listening at ${placesOf(server)}`)
     if (flags['first-run-directory'] !== undefined) terminal.complain(`Ready at ${placesOf(server)}`)
+    if (isDaemon()) announceReady()
     await untilStopped(() => server.reload(), logger)
     await server.close()
     logger.info('Stopped.')

@@ -1,6 +1,7 @@
 /** The terminal of the process. */
 import { createInterface, type Interface } from 'node:readline'
 import { Writable } from 'node:stream'
+import { complainToFirst } from './daemon.ts'
 import { CommandError, type Terminal } from './output.ts'
 
 /** Standard input, output and error. Input that is no terminal is read line by line. */
@@ -16,7 +17,7 @@ export class ProcessTerminal implements Terminal {
   }
 
   complain(line: string): void {
-    process.stderr.write(`${line}\n`)
+    if (!complainToFirst(line)) process.stderr.write(`${line}\n`)
   }
 
   async ask(question: string, hidden = false): Promise<string> {

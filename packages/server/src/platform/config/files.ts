@@ -50,5 +50,6 @@ export function readConfigText(file: string): string {
 }
 
 function unreadable(path: string, error: unknown): ConfigFault {
-  return new ConfigFault('', path, 0, `The configuration ${path} cannot be read: ${reason(error)}.`, 'Correct the path given with --config-path, or write a new one with --generate-config.')
+  const advice = 'Correct the path given with --config-path, or write a new one with --generate-config.'
+  return new ConfigFault('', path, 0, `The configuration ${path} cannot be read: ${reason(error)}.`, advice)
 }

@@ -3,12 +3,11 @@
  *
  * Spec: none; names, forms and defaults are those of Synapse's configuration manual.
  */
-import type { Findings } from './fault.ts'
+import { Findings } from './fault.ts'
 import { mismatch, rateLimit, type Kind, type RateLimit } from './kind.ts'
 import { nearestName } from './nearest.ts'
 import { readSecretFile } from './secret-file.ts'
 import { settingOf, type Plain, type Setting } from './setting.ts'
-import { Findings as Collector } from './fault.ts'
 
 /** An option that still works, or is still accepted, but should be replaced. */
 export interface Deprecation {
@@ -71,7 +70,7 @@ export function option<Value, const Default extends Plain = null>(
 ): Option<Default extends null ? Value | null : Value>
 export function option<Value>(kind: Kind<Value>, about: About & { readonly default?: Plain }): Option<Value | null> {
   const written = about.default ?? null
-  const fallback = written === null ? null : kind.read(settingOf(written, 'default'), new Collector())
+  const fallback = written === null ? null : kind.read(settingOf(written, 'default'), new Findings())
   const knowsNull = kind.name.endsWith('or null')
   return {
     ...about,
@@ -94,7 +93,7 @@ export function section<const F extends Fields>(fields: F, about: About): Option
     default: {},
     read: (setting, findings) => {
       if (!setting || setting.data === null) return kind.read(empty(), findings)
-      return findings.attempt(() => kind.read(setting, findings), () => kind.read(empty(), new Collector()))
+      return findings.attempt(() => kind.read(setting, findings), () => kind.read(empty(), new Findings()))
     },
   }
 }
@@ -122,7 +121,12 @@ export function object<const F extends Fields>(fields: F): Kind<Parsed<F>> {
  * Reads the options of a mapping. Faults and warnings go to `findings`.
  * @param owner the mapping itself, undefined for the top of the configuration
  */
-export function readFields<F extends Fields>(fields: F, settings: ReadonlyMap<string, Setting>, owner: Setting | undefined, findings: Findings): Parsed<F> {
+export function readFields<F extends Fields>(
+  fields: F,
+  settings: ReadonlyMap<string, Setting>,
+  owner: Setting | undefined,
+  findings: Findings,
+): Parsed<F> {
   const values: Record<string, unknown> = {}
   for (const [name, declared] of Object.entries(fields)) {
     values[name] = readOption(declared, settings.get(name), findings)
@@ -133,6 +137,7 @@ export function readFields<F extends Fields>(fields: F, settings: ReadonlyMap<st
   for (const name of Object.keys(fields)) {
     if (fields[name]?.kind.secret && Object.hasOwn(fields, `${name}_path`)) values[name] = secretOf(fields, name, values, settings, findings)
   }
+  // Each value was made by the option of its name, which is what the type says.
   return values as Parsed<F>
 }
 
@@ -144,7 +149,8 @@ function readOption(declared: Option<unknown>, setting: Setting | undefined, fin
   } else if (removed) {
     findings.warn(setting, `The option ${setting.path} is ignored: it was removed in Synapse ${removed.since}. ${removed.instead}.`)
   } else if (deprecated) {
-    findings.warn(setting, `The option ${setting.path} is deprecated since Synapse ${deprecated.since} and will be removed in Myelin ${removalVersion}. ${deprecated.instead}.`)
+    const until = `is deprecated since Synapse ${deprecated.since} and will be removed in Myelin ${removalVersion}`
+    findings.warn(setting, `The option ${setting.path} ${until}. ${deprecated.instead}.`)
   }
   if (declared.effective === false && !removed) return findings.waiting(setting, () => declared.read(setting, findings))
   return declared.read(setting, findings)
@@ -157,12 +163,19 @@ function warnUnknown(fields: Fields, name: string, setting: Setting, owner: Sett
 }
 
 /** The value of a secret that may stand in the configuration or in a file of its own. */
-function secretOf(fields: Fields, name: string, values: Record<string, unknown>, settings: ReadonlyMap<string, Setting>, findings: Findings): unknown {
+function secretOf(
+  fields: Fields,
+  name: string,
+  values: Record<string, unknown>,
+  settings: ReadonlyMap<string, Setting>,
+  findings: Findings,
+): unknown {
   const inline = settings.get(name)
   const named = settings.get(`${name}_path`)
   const file = values[`${name}_path`]
   if (inline && inline.data !== null && findings.rules.noSecretsInConfig) {
-    findings.fault(inline, 'Secrets must not stand in the configuration, because --no-secrets-in-config was given.', `Put it into a file of its own and name that with ${name}_path.`)
+    const message = 'Secrets must not stand in the configuration, because --no-secrets-in-config was given.'
+    findings.fault(inline, message, `Put it into a file of its own and name that with ${name}_path.`)
   }
   if (!named || typeof file !== 'string') return values[name]
   if (inline && inline.data !== null) {

@@ -14,7 +14,8 @@ export function readSecretFile(file: string, place: Place, create: boolean): str
     if (create) writeNew(file)
     text = readFileSync(file, 'utf8').trim()
   } catch (error) {
-    throw new ConfigFault(place.path, place.file, place.line, `The file ${file} cannot be read: ${reason(error)}.`, 'Correct the path, or make the file readable for the user that runs the server.')
+    const advice = 'Correct the path, or make the file readable for the user that runs the server.'
+    throw new ConfigFault(place.path, place.file, place.line, `The file ${file} cannot be read: ${reason(error)}.`, advice)
   }
   if (text === '') throw new ConfigFault(place.path, place.file, place.line, `The file ${file} is empty.`, 'Write the secret into it.')
   return text

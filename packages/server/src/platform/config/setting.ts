@@ -78,13 +78,18 @@ export function describe(setting: Setting): string {
  * @param duplicate is told of each key that is written twice; the later one counts, as in Synapse
  * @throws ConfigFault with the line of the first mistake of syntax
  */
-export function parseSettings(text: string, file: string, duplicate: (setting: Setting) => void = () => undefined): ReadonlyMap<string, Setting> {
+export function parseSettings(
+  text: string,
+  file: string,
+  duplicate: (setting: Setting) => void = () => undefined,
+): ReadonlyMap<string, Setting> {
   const lines = new LineCounter()
   const document = parseDocument(text, { version: '1.1', lineCounter: lines, uniqueKeys: false, merge: true, prettyErrors: false })
   const [mistake] = document.errors
   if (mistake) {
     const line = lines.linePos(mistake.pos[0]).line
-    throw new ConfigFault('', file, line, `This is not valid YAML: ${mistake.message}`, 'Correct the syntax; indent with spaces, and quote texts that contain ": " or " #".')
+    const advice = 'Correct the syntax; indent with spaces, and quote texts that contain ": " or " #".'
+    throw new ConfigFault('', file, line, `This is not valid YAML: ${mistake.message}`, advice)
   }
   if (!document.contents) return new Map()
   const top = read(document.contents, '', { document, file, lines, duplicate })
@@ -126,7 +131,8 @@ function readMap(pairs: readonly { key: Node; value: Node | null }[], path: stri
     const name = isScalar(key) ? (typeof key.value === 'string' ? key.value : (key.source ?? String(key.value))) : ''
     const keyLine = key.range ? from.lines.linePos(key.range[0]).line : line
     const child = childPath(path, name)
-    const setting = value ? { ...read(value, child, from), line: keyLine } : { path: child, file: from.file, line: keyLine, source: '', data: null }
+    const empty: Setting = { path: child, file: from.file, line: keyLine, source: '', data: null }
+    const setting = value ? { ...read(value, child, from), line: keyLine } : empty
     if (name === '<<') {
       for (const source of isList(setting.data) ? setting.data : [setting]) {
         if (source.data instanceof Map) for (const [inner, item] of source.data) if (!merged.has(inner)) merged.set(inner, item)
