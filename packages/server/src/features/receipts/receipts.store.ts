@@ -1,0 +1,67 @@
+/** Queries of `receipts`. */
+import { sql, type Selectable } from 'kysely'
+import type { UserId } from '@myelin/protocol/ids/ids.ts'
+import type { Database, Tx } from '#platform/db/database.ts'
+import { anyOf } from '#platform/db/dialect.ts'
+import { buildersFor, prepare, type Prepared, type Runner } from '#platform/db/query.ts'
+import type { ReceiptsTable, Tables } from '#schema/tables.gen.ts'
+
+/** A row of `receipts`. */
+export type StoredReceipt = Selectable<ReceiptsTable>
+
+/** `thread_id` of an unthreaded receipt. */
+export const unthreaded = ''
+
+export class ReceiptsStore {
+  readonly #database: Database
+  readonly #ofUser: Prepared<{ userId: UserId; roomNid: number }, StoredReceipt>
+  readonly #ofRoom: Prepared<{ roomNid: number; reader: string }, StoredReceipt>
+  readonly #changes: Prepared<{ roomNids: readonly number[]; after: number; upTo: number }, StoredReceipt>
+  readonly #set: Prepared<StoredReceipt, unknown>
+  readonly #deleteOldest: Prepared<{ userId: UserId; roomNid: number; type: string; keep: number }, unknown>
+
+  constructor(database: Database) {
+    this.#database = database
+    const db = buildersFor<Pick<Tables, 'receipts'>>(database.dialect)
+    const receipts = db.selectFrom('receipts').selectAll()
+    this.#ofUser = prepare('receipts.ofUser', ({ userId, roomNid }) => receipts.where('user_id', '=', userId).where('room_nid', '=', roomNid))
+    this.#ofRoom = prepare('receipts.ofRoom', ({ roomNid, reader }) =>
+      receipts.where('room_nid', '=', roomNid).where(({ or, eb }) => or([eb('receipt_type', '=', 'm.read'), sql<boolean>`user_id = ${reader}`])))
+    this.#changes = prepare('receipts.changes', ({ roomNids, after, upTo }) =>
+      receipts.where(anyOf(database.dialect, sql.ref('room_nid'), roomNids)).where('stream_id', '>', after).where('stream_id', '<=', upTo).orderBy('stream_id'))
+    this.#set = prepare('receipts.set', (row) =>
+      db.insertInto('receipts').values(row).onConflict((conflict) =>
+        conflict.columns(['user_id', 'room_nid', 'receipt_type', 'thread_id'])
+          .doUpdateSet({ event_id: row.event_id, event_stream: row.event_stream, receipt_ts: row.receipt_ts, stream_id: row.stream_id })
+          .where('receipts.event_stream', '<', row.event_stream)))
+    this.#deleteOldest = prepare('receipts.deleteOldest', ({ userId, roomNid, type, keep }) => {
+      const mine = db.selectFrom('receipts').select('stream_id').where('user_id', '=', userId).where('room_nid', '=', roomNid).where('receipt_type', '=', type)
+      return db.deleteFrom('receipts').where('user_id', '=', userId).where('room_nid', '=', roomNid).where('receipt_type', '=', type)
+        .where('stream_id', 'in', mine.orderBy('stream_id', 'desc').limit(sql<number>`1000000`).offset(sql<number>`${keep}`))
+    })
+  }
+
+  /** All receipts of a user in a room. */
+  ofUser(userId: UserId, roomNid: number, runner: Runner = this.#database): Promise<StoredReceipt[]> {
+    return this.#ofUser.all(runner, { userId, roomNid })
+  }
+
+  /** Receipts of a room that `reader` may see. */
+  ofRoom(roomNid: number, reader: string): Promise<StoredReceipt[]> {
+    return this.#ofRoom.all(this.#database, { roomNid, reader })
+  }
+
+  changes(roomNids: readonly number[], after: number, upTo: number): Promise<StoredReceipt[]> {
+    return this.#changes.all(this.#database, { roomNids, after, upTo })
+  }
+
+  /** Stores a receipt unless one further ahead is there. */
+  async set(tx: Tx, row: StoredReceipt): Promise<void> {
+    await this.#set.run(tx, row)
+  }
+
+  /** Keeps the `keep` newest receipts of a type of a user in a room. */
+  async deleteOldest(tx: Tx, userId: UserId, roomNid: number, type: string, keep: number): Promise<void> {
+    await this.#deleteOldest.run(tx, { userId, roomNid, type, keep })
+  }
+}
