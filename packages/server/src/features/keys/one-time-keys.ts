@@ -1,0 +1,236 @@
+/**
+ * One-time and fallback keys: each one-time key is handed out once, in the order of upload; then the fallback key serves.
+ *
+ * Spec: client-server API, "One-time and fallback keys", `POST /keys/upload`, `POST /keys/claim`.
+ */
+import { MatrixError, refuse } from '@myelin/protocol/errors.ts'
+import type { UserId } from '@myelin/protocol/ids/ids.ts'
+import { canonicalJson } from '@myelin/protocol/json/canonical.ts'
+import { isObject, own, type JsonValue } from '@myelin/protocol/json/json.ts'
+import type { Cache, CacheBudget } from '#platform/cache/cache.ts'
+import type { Database, Tx } from '#platform/db/database.ts'
+import { OneTimeKeysStore, type AlgorithmRow, type OfferRow, type OneTimeKeyRow } from './one-time-keys.store.ts'
+
+/** A key of an upload. */
+export interface UploadedKey {
+  readonly algorithm: string
+  readonly keyId: string
+  readonly value: JsonValue
+  readonly json: string
+}
+
+/** A key that somebody wants of a device. */
+export interface Claim {
+  readonly userId: UserId
+  readonly deviceId: string
+  readonly algorithm: string
+}
+
+/** A key that was handed out. */
+export interface ClaimedKey extends Claim {
+  readonly keyId: string
+  readonly json: string
+}
+
+/** What `/sync` tells a device of its keys. */
+export interface KeySupply {
+  /** Unclaimed one-time keys by algorithm; `signed_curve25519` is always there. */
+  readonly counts: Readonly<Record<string, number>>
+  /** Algorithms with a fallback key that nobody was given yet. */
+  readonly unusedFallbackTypes: readonly string[]
+}
+
+/** One-time keys that a device may keep on the server; clients upload at most some hundred. */
+const keyLimit = 1000
+const algorithmLimit = 20
+const longestKey = 16_384
+const longestName = 255
+
+export class OneTimeKeys {
+  readonly #database: Database
+  readonly #store: OneTimeKeysStore
+  readonly #supplies: Cache<string, KeySupply>
+  #generation = 0
+  #lastNid: number
+
+  private constructor(needs: { readonly database: Database; readonly caches: CacheBudget }, lastNid: number) {
+    this.#database = needs.database
+    this.#store = new OneTimeKeysStore(needs.database)
+    this.#supplies = needs.caches.cache('one_time_key_supplies', () => 250)
+    this.#lastNid = lastNid
+  }
+
+  static async open(needs: { readonly database: Database; readonly caches: CacheBudget }): Promise<OneTimeKeys> {
+    return new OneTimeKeys(needs, await OneTimeKeysStore.lastNid(needs.database))
+  }
+
+  /** What a device has left; from memory while nothing changes. */
+  async supply(userId: UserId, deviceId: string): Promise<KeySupply> {
+    const key = cacheKey(userId, deviceId)
+    const known = this.#supplies.get(key)
+    if (known) return known
+    const generation = this.#generation
+    const supply = await this.#read(userId, deviceId)
+    if (generation === this.#generation) this.#supplies.set(key, supply)
+    return supply
+  }
+
+  /**
+   * Stores keys of a device within a transaction. Keys that are already there are passed over.
+   * @throws M_UNKNOWN (400) where a key id is taken by another key, M_TOO_LARGE where the device would have too many
+   */
+  async store(tx: Tx, userId: UserId, deviceId: string, oneTime: readonly UploadedKey[], fallback: readonly UploadedKey[]): Promise<void> {
+    if (oneTime.length === 0 && fallback.length === 0) return
+    const added = await this.#withoutKnown(tx, userId, deviceId, oneTime)
+    const counts = await this.#store.counts(tx, userId, deviceId)
+    const total = counts.reduce((sum, row) => sum + row.count, 0) + added.length
+    if (total > keyLimit) throw refuse('M_TOO_LARGE', `A device may have at most ${keyLimit} one-time keys; ${total - added.length} are still unclaimed.`)
+    const known = await this.#store.algorithms(tx, userId, deviceId)
+    const algorithms = new Set([...known, ...added, ...fallback].map((entry) => entry.algorithm))
+    if (algorithms.size > algorithmLimit) throw refuse('M_TOO_LARGE', `A device may have keys of at most ${algorithmLimit} algorithms.`)
+    const device = { user_id: userId, device_id: deviceId }
+    const usedBefore = new Map(known.map((row) => [row.algorithm, row]))
+    await this.#store.addAlgorithms(tx, [...new Set(added.map((key) => key.algorithm))].map((algorithm) => ({ ...device, algorithm })))
+    await this.#store.insert(tx, added.map((key) => ({ key_nid: ++this.#lastNid, ...device, algorithm: key.algorithm, key_id: key.keyId, json: key.json })))
+    await this.#store.setFallbacks(tx, fallback.map((key) => {
+      const before = usedBefore.get(key.algorithm)
+      const isSame = before !== undefined && before.fallback_key_id === key.keyId && before.fallback_json === key.json
+      return { ...device, algorithm: key.algorithm, fallback_key_id: key.keyId, fallback_json: key.json, fallback_used: isSame ? before.fallback_used : 0 }
+    }))
+    this.#forget(tx, [{ userId, deviceId }])
+  }
+
+  /** Hands out keys; where a device has none of the algorithm, the answer lacks it. Two callers never get the same one-time key. */
+  async claim(claims: readonly Claim[]): Promise<ClaimedKey[]> {
+    if (claims.length === 0) return []
+    return this.#database.transaction((tx) => this.#claim(tx, claims))
+  }
+
+  /** Deletes all keys of devices within a transaction. */
+  async deleteDevices(tx: Tx, userId: UserId, deviceIds: readonly string[]): Promise<void> {
+    await this.#store.deleteDevices(tx, userId, deviceIds)
+    this.#forget(tx, deviceIds.map((deviceId) => ({ userId, deviceId })))
+  }
+
+  async #claim(tx: Tx, claims: readonly Claim[]): Promise<ClaimedKey[]> {
+    const claimed: ClaimedKey[] = []
+    let open = new Map(claims.map((claim) => [claimKey(claim.userId, claim.deviceId, claim.algorithm), claim]))
+    while (open.size > 0) {
+      const wanted = [...open.values()]
+      const offers = await this.#store.offers(tx, distinct(wanted.map((claim) => claim.userId)), distinct(wanted.map((claim) => claim.deviceId)))
+      const mine = offers.filter((offer) => open.has(offerKey(offer)))
+      // In one order for everybody, so that two claims of the same devices never wait for each other.
+      const nids = mine.flatMap((offer) => (offer.next_nid === null ? [] : [offer.next_nid])).sort((a, b) => a - b)
+      const taken = nids.length > 0 ? await this.#store.take(tx, nids) : []
+      for (const row of taken) claimed.push(fromOneTime(row))
+      claimed.push(...(await this.#useFallbacks(tx, mine)))
+      // Who offered a key that was not taken has lost it to another claim, and is asked again.
+      const got = new Set(taken.map((row) => row.key_nid))
+      const again = mine.filter((offer) => offer.next_nid !== null && !got.has(offer.next_nid))
+      open = new Map(again.flatMap((offer) => {
+        const claim = open.get(offerKey(offer))
+        return claim ? [[offerKey(offer), claim] as const] : []
+      }))
+    }
+    this.#forget(tx, claimed)
+    return claimed
+  }
+
+  async #useFallbacks(tx: Tx, offers: readonly OfferRow[]): Promise<ClaimedKey[]> {
+    const used: ClaimedKey[] = []
+    for (const offer of offers) {
+      if (offer.next_nid !== null || offer.fallback_key_id === null || offer.fallback_json === null) continue
+      if (offer.fallback_used === 0) await this.#store.useFallback(tx, offer)
+      used.push({
+        userId: offer.user_id, deviceId: offer.device_id, algorithm: offer.algorithm, keyId: offer.fallback_key_id, json: offer.fallback_json,
+      })
+    }
+    return used
+  }
+
+  async #withoutKnown(tx: Tx, userId: UserId, deviceId: string, uploaded: readonly UploadedKey[]): Promise<UploadedKey[]> {
+    if (uploaded.length === 0) return []
+    const rows = await this.#store.byKeyIds(tx, userId, deviceId, distinct(uploaded.map((key) => key.keyId)))
+    const known = new Map(rows.map((row) => [`${row.algorithm}:${row.key_id}`, row.json]))
+    return uploaded.filter((key) => {
+      const name = `${key.algorithm}:${key.keyId}`
+      const before = known.get(name)
+      if (before === undefined) return true
+      if (before === key.json || canonicalJson(JSON.parse(before)) === canonicalJson(key.value)) return false
+      throw new MatrixError(400, 'M_UNKNOWN', `One time key ${name} already exists. Old key: ${before}; new key: ${key.json}. Upload it under another key id.`)
+    })
+  }
+
+  async #read(userId: UserId, deviceId: string): Promise<KeySupply> {
+    const counts = new Map<string, number>([['signed_curve25519', 0]])
+    for (const row of await this.#store.counts(this.#database, userId, deviceId)) counts.set(row.algorithm, row.count)
+    const algorithms = await this.#store.algorithms(this.#database, userId, deviceId)
+    const unused = algorithms.filter((row) => row.fallback_key_id !== null && row.fallback_used === 0)
+    return { counts: Object.fromEntries(counts), unusedFallbackTypes: unused.map((row) => row.algorithm) }
+  }
+
+  #forget(tx: Tx, devices: readonly { readonly userId: string; readonly deviceId: string }[]): void {
+    tx.afterCommit(() => {
+      this.#generation += 1
+      for (const { userId, deviceId } of devices) this.#supplies.delete(cacheKey(userId, deviceId))
+    })
+  }
+}
+
+/**
+ * Reads `one_time_keys` or `fallback_keys` of an upload.
+ * Signatures of one-time keys are left to who claims them: the server's word would be worth nothing to a client.
+ * @throws M_BAD_JSON, M_INVALID_PARAM, M_TOO_LARGE
+ */
+export function readUploadedKeys(field: string, value: unknown): UploadedKey[] {
+  if (value === undefined) return []
+  if (!isObject(value)) throw refuse('M_BAD_JSON', `"${field}" must be an object of keys by "<algorithm>:<key id>".`)
+  const entries = Object.entries(value)
+  if (entries.length > keyLimit) throw refuse('M_TOO_LARGE', `"${field}" may have at most ${keyLimit} keys.`)
+  return entries.map(([name, key]) => readKey(field, name, key))
+}
+
+function readKey(field: string, name: string, value: JsonValue | undefined): UploadedKey {
+  const colon = name.indexOf(':')
+  if (colon < 1 || colon === name.length - 1 || name.length > longestName) {
+    throw refuse('M_INVALID_PARAM', `"${name}" in "${field}" must have the form "<algorithm>:<key id>", of at most ${longestName} characters.`)
+  }
+  if (typeof value !== 'string' && !isObject(value)) throw refuse('M_BAD_JSON', `The key "${name}" in "${field}" must be a text or an object.`)
+  const algorithm = name.slice(0, colon)
+  if (algorithm === 'signed_curve25519') {
+    if (!isObject(value) || typeof own(value, 'key') !== 'string' || !isObject(own(value, 'signatures'))) {
+      throw refuse('M_BAD_JSON', `The key "${name}" in "${field}" must have "key" and "signatures".`)
+    }
+  }
+  const json = JSON.stringify(value)
+  if (json.length > longestKey) throw refuse('M_TOO_LARGE', `The key "${name}" in "${field}" is larger than ${longestKey} bytes.`)
+  return { algorithm, keyId: name.slice(colon + 1), value, json }
+}
+
+/** Throws where an upload has two fallback keys of one algorithm. */
+export function assertOnePerAlgorithm(keys: readonly UploadedKey[]): void {
+  if (new Set(keys.map((key) => key.algorithm)).size < keys.length) {
+    throw refuse('M_INVALID_PARAM', '"fallback_keys" may have only one key of each algorithm.')
+  }
+}
+
+function fromOneTime(row: OneTimeKeyRow): ClaimedKey {
+  return { userId: row.user_id, deviceId: row.device_id, algorithm: row.algorithm, keyId: row.key_id, json: row.json }
+}
+
+function offerKey(offer: AlgorithmRow): string {
+  return claimKey(offer.user_id, offer.device_id, offer.algorithm)
+}
+
+/** Names of local users hold no white space, so the parts cannot run into each other at the front; line feeds part the rest. */
+function claimKey(userId: string, deviceId: string, algorithm: string): string {
+  return `${userId}\n${deviceId.length}\n${deviceId}\n${algorithm}`
+}
+
+function cacheKey(userId: string, deviceId: string): string {
+  return `${userId}\n${deviceId}`
+}
+
+function distinct(values: readonly string[]): string[] {
+  return [...new Set(values)]
+}
