@@ -8,6 +8,7 @@ import type { Logger } from '#platform/log/logger.ts'
 import { composeAccounts } from './compose-accounts.ts'
 import { composeEngine } from './compose-engine.ts'
 import { composeMedia } from './compose-media.ts'
+import { composePersonal } from './compose-personal.ts'
 import type { Config } from './config.ts'
 
 /** What the outside gives: everything that a test may want to replace. */
@@ -42,11 +43,13 @@ export async function compose(inputs: ComposeInputs) {
   // Features
   const identity = composeAccounts({ ...inputs, caches, limits, serverName, stack, memberships: engine.memberships, writer: engine.writer })
   const { media } = composeMedia({ config, database, clock, serverName, stack })
+  const personal = await composePersonal({ ...inputs, caches, engine, accounts: identity.accounts, devices: identity.devices, stack })
 
   return {
     config, database, clock, serverName, caches, limits,
     ...engine,
     ...identity,
+    ...personal,
     media,
     dispose: () => stack.disposeAsync(),
   }
