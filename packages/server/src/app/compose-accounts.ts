@@ -3,6 +3,10 @@ import { refuse } from '@myelin/protocol/errors.ts'
 import { Accounts } from '#features/accounts/accounts.ts'
 import { Devices } from '#features/devices/devices.ts'
 import { wellKnownClient, type WellKnownRules } from '#features/discovery/well-known.ts'
+import type { CapabilityRules } from '#features/discovery/discovery.routes.ts'
+import type { FeatureRules } from '#features/discovery/unstable-features.ts'
+import { Openid } from '#features/openid/openid.ts'
+import type { ProfileRules } from '#features/profiles/profiles.routes.ts'
 import { Profiles } from '#features/profiles/profiles.ts'
 import { ProfilePropagation } from '#features/profiles/propagation.ts'
 import { Registration, type RegistrationRules } from '#features/registration/registration.ts'
@@ -17,6 +21,7 @@ import type { Database } from '#platform/db/database.ts'
 import type { RateLimits } from '#platform/limits/rate-limits.ts'
 import type { Logger } from '#platform/log/logger.ts'
 import type { Config } from './config.ts'
+import { serverVersion } from './version.ts'
 
 interface Inputs {
   readonly config: Config
@@ -42,7 +47,7 @@ export function composeAccounts(inputs: Inputs) {
   const passwords = config.password_config
   const uia = new Uia({ database, clock, limits, secret: config.macaroon_secret_key, sessionTimeoutMs: config.ui_auth.session_timeout })
   const accounts = new Accounts({
-    database, caches, clock, serverName,
+    database, caches, clock, serverName, logger,
     pepper: passwords.pepper ?? '',
     policy: passwords.policy,
     allowUnderscorePrefix: config.allow_underscore_prefixed_registration,
@@ -78,7 +83,11 @@ export function composeAccounts(inputs: Inputs) {
     limits, accounts, sessions, loginTokens: loginTokenRules.enabled, passwords: passwords.enabled === true && passwords.localdb_enabled,
   })
   const profilePropagation = new ProfilePropagation({ memberships, writer, logger })
-  const profiles = new Profiles({ database, caches, accounts, propagation: profilePropagation })
+  const profiles = new Profiles({
+    database, caches, accounts, memberships, propagation: profilePropagation,
+    onlyForSharedRooms: config.limit_profile_requests_to_users_who_share_rooms,
+    onlyForUsers: config.require_auth_for_profile_requests,
+  })
   const registration = new Registration({
     database, clock, limits, accounts, profiles, sessions, uia, serverName, rules: registrationRules(config),
   })
@@ -94,6 +103,7 @@ export function composeAccounts(inputs: Inputs) {
   stack.defer(async () => {
     for (const timer of timers) timer.cancel()
     await profilePropagation.settled()
+    await accounts.settled()
     await sessions.flush()
   })
   const wellKnownRules: WellKnownRules = {
@@ -103,7 +113,26 @@ export function composeAccounts(inputs: Inputs) {
     extraClientContent: config.extra_well_known_client_content,
     serveServer: config.serve_server_wellknown,
   }
+  const openid = new Openid({ database, clock, accounts })
+  const encryption = config.encryption_enabled_by_default_for_room_type
+  const featureRules: FeatureRules = {
+    loginTokens: loginTokenRules.enabled,
+    delayedEvents: config.max_event_delay_duration !== null,
+    encryptedPresets: encryption === 'off' ? [] : ['private_chat', 'trusted_private_chat', ...(encryption === 'all' ? ['public_chat'] : [])],
+  }
+  const capabilityRules: CapabilityRules = {
+    defaultRoomVersion: config.default_room_version,
+    changePassword: passwords.enabled === true && passwords.localdb_enabled,
+    setDisplayname: config.enable_set_displayname,
+    setAvatarUrl: config.enable_set_avatar_url,
+    changeThreepids: config.enable_3pid_changes,
+    getLoginToken: loginTokenRules.enabled,
+    forgetOnLeave: config.forget_rooms_on_leave,
+  }
+  const profileRules: ProfileRules = { displaynameFixed: !config.enable_set_displayname, avatarUrlFixed: !config.enable_set_avatar_url }
   return {
+    passwordPolicy: passwords.policy,
+    openid, featureRules, capabilityRules, profileRules, serverVersion,
     uia, accounts, devices, sessions, logins, loginTokenRules, profilePropagation, profiles, registration,
     wellKnownRules, wellKnownClient: wellKnownClient(wellKnownRules),
     authenticate: sessions.authenticate,

@@ -1,4 +1,5 @@
 /** Builds the whole server, top to bottom = bottom storey to top; this function is the architecture diagram. */
+import { refuse } from '@myelin/protocol/errors.ts'
 import type { EventSigner } from '@myelin/protocol/events/build.ts'
 import { CacheBudget } from '#platform/cache/cache.ts'
 import type { Clock } from '#platform/clock.ts'
@@ -6,9 +7,15 @@ import type { Database } from '#platform/db/database.ts'
 import { RateLimits, type Rate } from '#platform/limits/rate-limits.ts'
 import type { Logger } from '#platform/log/logger.ts'
 import { composeAccounts } from './compose-accounts.ts'
+import { composeEncryption } from './compose-encryption.ts'
 import { composeEngine } from './compose-engine.ts'
 import { composeMedia } from './compose-media.ts'
 import { composePersonal } from './compose-personal.ts'
+import { composeRooms } from './compose-rooms.ts'
+import type { AliasResolver } from '#features/membership/membership.routes.ts'
+import type { RelatedEvents } from '#features/messages/history.ts'
+import type { RelationPolicy } from '#features/messages/messages.ts'
+import type { RoomAliases } from '#features/rooms/room-aliases.ts'
 import type { Config } from './config.ts'
 
 /** What the outside gives: everything that a test may want to replace. */
@@ -43,16 +50,37 @@ export async function compose(inputs: ComposeInputs) {
   // Features
   const identity = composeAccounts({ ...inputs, caches, limits, serverName, stack, memberships: engine.memberships, writer: engine.writer })
   const { media } = composeMedia({ config, database, clock, serverName, stack })
+  const encryption = await composeEncryption({ ...inputs, ...identity, caches, memberships: engine.memberships, stack })
   const personal = await composePersonal({ ...inputs, caches, engine, accounts: identity.accounts, devices: identity.devices, stack })
+  const roomSlices = composeRooms({
+    ...inputs, caches, limits, engine, stack,
+    accountData: personal.accountData, profiles: identity.profiles, aliases: noAliases, relations: noRelations, syncPosition: () => undefined,
+  })
 
   return {
     config, database, clock, serverName, caches, limits,
     ...engine,
     ...identity,
+    ...encryption,
     ...personal,
+    ...roomSlices,
     media,
     dispose: () => stack.disposeAsync(),
   }
+}
+
+const noAliases: RoomAliases & AliasResolver = {
+  resolve: async () => undefined,
+  assertCreatable: async () => {
+    throw refuse('M_FORBIDDEN', 'This server has no room directory.')
+  },
+  create: async () => undefined,
+  publish: async () => undefined,
+}
+
+const noRelations: RelationPolicy & RelatedEvents = {
+  assertMaySend: async () => undefined,
+  lookUp: async () => () => () => false,
 }
 
 /** The configured rate limits by name; nested ones are joined by a dot, `rc_login.address`. */

@@ -1,32 +1,66 @@
 /** All endpoints of the server, list by list. */
+import { keyBackupRoutes } from '#features/key-backup/key-backup.routes.ts'
+import { dehydratedDevicesRoutes } from '#features/keys/dehydrated-devices.routes.ts'
+import { keysRoutes } from '#features/keys/keys.routes.ts'
+import { toDeviceRoutes } from '#features/to-device/to-device.routes.ts'
 import { mediaEndpoints } from '#features/media/media.routes.ts'
 import { registrationEndpoints } from '#features/registration/registration.routes.ts'
 import { sessionsEndpoints } from '#features/sessions/sessions.routes.ts'
 import { accountDataRoutes } from '#features/account-data/account-data.routes.ts'
+import { healthRoutes } from '#features/discovery/health.routes.ts'
 import { filtersRoutes } from '#features/filters/filters.routes.ts'
+import { membershipRoutes } from '#features/membership/membership.routes.ts'
+import { historyRoutes } from '#features/messages/history.routes.ts'
+import { messagesRoutes } from '#features/messages/messages.routes.ts'
 import { notificationsRoutes } from '#features/notifications/notifications.routes.ts'
 import { presenceRoutes } from '#features/presence/presence.routes.ts'
 import { pushRulesRoutes } from '#features/push-rules/push-rules.routes.ts'
 import { pushersRoutes } from '#features/pushers/pushers.routes.ts'
 import { receiptsRoutes } from '#features/receipts/receipts.routes.ts'
 import { reportsRoutes } from '#features/reports/reports.routes.ts'
+import { roomReadingRoutes } from '#features/rooms/room-reading.routes.ts'
+import { roomsRoutes } from '#features/rooms/rooms.routes.ts'
 import { thirdPartyRoutes } from '#features/third-party/third-party.routes.ts'
 import { typingRoutes } from '#features/typing/typing.routes.ts'
 import { voipRoutes } from '#features/voip/voip.routes.ts'
+import { accountsEndpoints } from '#features/accounts/accounts.routes.ts'
+import { devicesEndpoints } from '#features/devices/devices.routes.ts'
+import { discoveryEndpoints } from '#features/discovery/discovery.routes.ts'
+import { openidEndpoints } from '#features/openid/openid.routes.ts'
+import { profilesEndpoints } from '#features/profiles/profiles.routes.ts'
+import { uiaEndpoints } from '#features/uia/uia.routes.ts'
+import { registrationAdminEndpoints } from '#features/registration/registration.admin.routes.ts'
 
 export const endpoints = [
+  ...accountsEndpoints,
+  ...devicesEndpoints,
+  ...discoveryEndpoints,
+  ...openidEndpoints,
+  ...profilesEndpoints,
+  ...uiaEndpoints,
+  ...registrationAdminEndpoints,
   ...accountDataRoutes,
   ...filtersRoutes,
+  ...healthRoutes,
+  ...historyRoutes,
+  ...membershipRoutes,
+  ...messagesRoutes,
   ...notificationsRoutes,
   ...presenceRoutes,
   ...pushRulesRoutes,
   ...pushersRoutes,
   ...receiptsRoutes,
   ...reportsRoutes,
+  ...roomReadingRoutes,
+  ...roomsRoutes,
   ...thirdPartyRoutes,
   ...typingRoutes,
   ...voipRoutes,
   ...registrationEndpoints,
   ...sessionsEndpoints,
+  ...keysRoutes,
+  ...dehydratedDevicesRoutes,
+  ...keyBackupRoutes,
+  ...toDeviceRoutes,
   ...mediaEndpoints,
 ] as const

@@ -37,8 +37,6 @@ interface Needs {
   readonly profiles: MemberProfiles
   readonly inviteFilter: InviteFilter
   readonly limits: Pick<RateLimits, 'consume'>
-  /** Whether a user of this server exists. */
-  readonly userExists: (userId: UserId) => Promise<boolean>
   readonly blockNonAdminInvites: boolean
   readonly includeProfileOnInvite: boolean
   readonly forgetOnLeave: boolean
@@ -183,20 +181,6 @@ export class Membership {
   async leaveAll(userId: UserId): Promise<void> {
     for (const entry of [...(await this.#needs.memberships.ofUser(userId)).values()]) {
       if (entry.membership === 'join' || entry.membership === 'invite' || entry.membership === 'knock') await this.leave({ userId }, entry.room)
-    }
-  }
-
-  /** Sends the user's membership again in every joined room, with a changed profile. */
-  async profileChanged(userId: UserId): Promise<void> {
-    const { displayName, avatarUrl } = await this.#needs.profiles.displayNameAndAvatar(userId)
-    for (const room of await this.#needs.memberships.joinedRooms(userId)) {
-      await this.#needs.writer.propose(room, async (view) => {
-        const current = await view.state('m.room.member', userId)
-        if (!current || membershipOf(current) !== 'join') return []
-        const { displayname: _name, avatar_url: _avatar, ...rest } = current.event.content
-        const content = { ...rest, ...(displayName === undefined ? {} : { displayname: displayName }), ...(avatarUrl === undefined ? {} : { avatar_url: avatarUrl }) }
-        return [{ type: 'm.room.member', stateKey: userId, sender: userId, content }]
-      })
     }
   }
 

@@ -1,8 +1,9 @@
 /** Endpoints that read a room's history. */
 import { Type } from 'typebox'
 import { refuse } from '@myelin/protocol/errors.ts'
-import { parseRoomEventFilter, type RoomEventFilter } from '@myelin/protocol/filters/room-event-filter.ts'
-import { isObject } from '@myelin/protocol/json/json.ts'
+import { checkRoomEventFilter } from '@myelin/protocol/filters/check-filter.ts'
+import { allEvents, type EventFilter } from '@myelin/protocol/filters/event-filter.ts'
+import { parseJson } from '@myelin/protocol/json/parse.ts'
 import { endpoint } from '#platform/http/endpoint.ts'
 import { JsonText } from '#platform/http/reply.ts'
 import { EventIdParam, LimitParam, RoomIdParam } from '#platform/http/schemas.ts'
@@ -16,16 +17,13 @@ interface Needs {
 }
 
 /** The filter of a query parameter. @throws M_BAD_JSON, M_NOT_JSON */
-export function filterOf(text: string | undefined): RoomEventFilter {
-  if (text === undefined || text === '') return parseRoomEventFilter({})
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    throw refuse('M_NOT_JSON', 'The parameter "filter" is not JSON.')
-  }
-  if (!isObject(value)) throw refuse('M_BAD_JSON', 'The parameter "filter" must be a JSON object.')
-  return parseRoomEventFilter(value)
+export function filterOf(text: string | undefined): EventFilter {
+  if (text === undefined || text === '') return allEvents
+  const parsed = parseJson(text)
+  if ('reason' in parsed) throw refuse(parsed.errcode, `The parameter "filter" is not usable: ${parsed.reason}`)
+  const checked = checkRoomEventFilter(parsed.value)
+  if ('reason' in checked) throw refuse('M_BAD_JSON', `The parameter "filter" is not a room event filter: ${checked.reason}`)
+  return checked.filter
 }
 
 const direction = Type.Union([Type.Literal('b'), Type.Literal('f')])

@@ -5,7 +5,7 @@
  */
 import { refuse } from '@myelin/protocol/errors.ts'
 import type { EventId, RoomId } from '@myelin/protocol/ids/ids.ts'
-import { matchesRoomEvent, type RoomEventFilter } from '@myelin/protocol/filters/room-event-filter.ts'
+import type { EventFilter, RelatedBy } from '@myelin/protocol/filters/event-filter.ts'
 import type { ClientEvents, Reader } from '#engine/client-events.ts'
 import type { Events } from '#engine/events.ts'
 import type { Position } from '#engine/events.store.ts'
@@ -23,7 +23,14 @@ export interface IgnoredUsers {
   ignoredBy(userId: string): Promise<ReadonlySet<string>>
 }
 
+/** Which events relate to others, for the filters `related_by_senders` and `related_by_rel_types`. */
+export interface RelatedEvents {
+  /** Reads the relations of a page at once; gives the filter's question for each event by number. */
+  lookUp(room: Room, events: readonly StoredEvent[]): Promise<(nid: number) => RelatedBy>
+}
+
 interface Needs {
+  readonly relatedTo: RelatedEvents
   readonly rooms: Rooms
   readonly events: Events
   readonly states: RoomStates
@@ -43,7 +50,7 @@ export interface HistoryRequest {
   readonly to: string | undefined
   readonly direction: 'forward' | 'backward'
   readonly limit: number
-  readonly filter: RoomEventFilter
+  readonly filter: EventFilter
 }
 
 /** A page of history; events are JSON texts. */
@@ -98,7 +105,7 @@ export class History {
   }
 
   /** One event with what came before and after it. @throws M_NOT_FOUND */
-  async context(requester: Requester, roomId: RoomId, eventId: EventId, limit: number, filter: RoomEventFilter): Promise<EventContext> {
+  async context(requester: Requester, roomId: RoomId, eventId: EventId, limit: number, filter: EventFilter): Promise<EventContext> {
     const room = await this.#needs.rooms.require(roomId)
     const view = await this.#needs.access.assertReadable(room, requester.userId)
     const shown = await this.#visibleEvent(requester, room, eventId)
@@ -165,8 +172,9 @@ export class History {
       const size = Math.max(limit - visible.length, 20)
       const maxStream = this.#needs.position()
       const events = await this.#needs.events.page({ roomNid: room.nid, from: point, to, direction, limit: size, maxStream })
-      const wanted = events.filter(({ event }) =>
-        matchesRoomEvent(filter, event) && (event.stateKey !== undefined || !ignored.has(event.sender)))
+      const related = filter.needsRelations ? await this.#needs.relatedTo.lookUp(room, events) : undefined
+      const wanted = events.filter(({ event, nid }) =>
+        filter.matches(event, related?.(nid)) && (event.stateKey !== undefined || !ignored.has(event.sender)))
       for (const item of await this.#needs.visibility.filter(requester.userId, wanted)) {
         visible.push(item)
         if (visible.length === limit) return { visible, next: step(item.event, direction) }
@@ -201,7 +209,7 @@ export class History {
   }
 
   /** The state at the end of a context; with lazy loading, only the members who speak in it. */
-  async #stateAt(reader: Reader, view: RoomReadView, last: StoredEvent, shown: readonly VisibleEvent[], filter: RoomEventFilter): Promise<string[]> {
+  async #stateAt(reader: Reader, view: RoomReadView, last: StoredEvent, shown: readonly VisibleEvent[], filter: EventFilter): Promise<string[]> {
     const root = (await this.#needs.states.rootAfter(last)) ?? view.root
     const senders = new Set<string>(shown.map((item) => item.event.event.sender))
     const state = (await this.#needs.states.all(view.room, root)).filter(({ event }) =>

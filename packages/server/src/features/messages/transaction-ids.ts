@@ -30,7 +30,7 @@ function keyOf({ roomNid, kind, txnId }: Transaction): string {
   return `${roomNid} ${kind} ${txnId}`
 }
 
-export class TransactionIds implements UnsignedSource {
+export class TransactionIds implements UnsignedSource, Disposable {
   readonly #store: TransactionIdsStore
   readonly #database: Database
   readonly #clock: Clock
@@ -88,7 +88,7 @@ export class TransactionIds implements UnsignedSource {
     await this.#database.transaction((tx) => this.#store.deleteBefore(tx, before))
   }
 
-  dispose(): void {
+  [Symbol.dispose](): void {
     this.#timer.cancel()
   }
 

@@ -1,0 +1,87 @@
+/** Builds the slices of rooms: making them, being in them, writing to them, reading them. */
+import { refuse } from '@myelin/protocol/errors.ts'
+import type { AccountData } from '#features/account-data/account-data.ts'
+import { InvitePermission } from '#features/membership/invite-permission.ts'
+import { Membership } from '#features/membership/membership.ts'
+import type { AliasResolver } from '#features/membership/membership.routes.ts'
+import { PrejoinState, type PrejoinType } from '#features/membership/prejoin-state.ts'
+import { History, type RelatedEvents } from '#features/messages/history.ts'
+import { Messages, type RelationPolicy } from '#features/messages/messages.ts'
+import { TransactionIds } from '#features/messages/transaction-ids.ts'
+import type { Profiles } from '#features/profiles/profiles.ts'
+import { RoomCreation } from '#features/rooms/rooms.ts'
+import type { RoomAliases } from '#features/rooms/room-aliases.ts'
+import { RoomReading } from '#features/rooms/room-reading.ts'
+import type { CacheBudget } from '#platform/cache/cache.ts'
+import type { Clock } from '#platform/clock.ts'
+import type { Database } from '#platform/db/database.ts'
+import type { RateLimits } from '#platform/limits/rate-limits.ts'
+import { strippedStateTypes } from '@myelin/protocol/events/stripped-state.ts'
+import { requireRoomPoint } from '#engine/room-point.ts'
+import type { Room } from '#engine/room.ts'
+import type { Engine } from './compose-engine.ts'
+import type { Config } from './config.ts'
+
+interface Inputs {
+  readonly config: Config
+  readonly database: Database
+  readonly caches: CacheBudget
+  readonly clock: Clock
+  readonly limits: RateLimits
+  readonly engine: Engine
+  readonly accountData: AccountData
+  readonly profiles: Profiles
+  readonly aliases: RoomAliases & AliasResolver
+  readonly relations: RelationPolicy & RelatedEvents
+  /** Place in the events stream of a token of `/sync`. */
+  readonly syncPosition: (token: string) => number | undefined
+  readonly stack: AsyncDisposableStack
+}
+
+/** Services of rooms. */
+export function composeRooms(inputs: Inputs) {
+  const { config, engine, limits, accountData, profiles, aliases, relations, stack, syncPosition } = inputs
+  const { memberships, writer, rooms, events, clientEvents, states } = engine
+  const invitePermission = new InvitePermission({ settings: accountData, isLocal: (userId) => memberships.isLocal(userId) })
+  const membership = new Membership({
+    database: inputs.database, rooms, memberships, writer, profiles, limits,
+    inviteFilter: invitePermission,
+    blockNonAdminInvites: config.block_non_admin_invites,
+    includeProfileOnInvite: config.include_profile_data_on_invite,
+    forgetOnLeave: config.forget_rooms_on_leave,
+  })
+  const prejoinState = new PrejoinState({ states, clientEvents, types: prejoinTypes(config) })
+  const transactions = stack.use(new TransactionIds(inputs))
+  clientEvents.addSource(transactions)
+  const messages = new Messages({
+    rooms, events, writer, limits, transactions, aliases, relationPolicy: relations, adminRedactionLimited: config.rc_admin_redaction !== null,
+  })
+  const history = new History({
+    ...engine, ignoredUsers: accountData, relatedTo: relations, syncPosition, position: () => engine.eventsStream.position,
+  })
+  const roomCreation = new RoomCreation({
+    writer, aliases, limits, inviting: membership,
+    defaultVersion: config.default_room_version,
+    encryptionDefault: config.encryption_enabled_by_default_for_room_type,
+    powerLevelOverrides: config.default_power_level_content_override,
+  })
+  const roomReading = new RoomReading({ ...engine, rootAt: (room, token) => rootAt(engine, syncPosition, room, token) })
+  return { membership, invitePermission, prejoinState, messages, history, roomCreation, roomReading, aliasResolver: aliases }
+}
+
+/** Types of state that invites show: the configured ones, or those of the deprecated option where it is set. */
+function prejoinTypes(config: Config): PrejoinType[] {
+  const { disable_default_event_types: disabled, additional_event_types: additional } = config.room_prejoin_state
+  const defaults = disabled ? [] : (config.room_invite_state_types ?? strippedStateTypes)
+  const more = additional.map((item): PrejoinType => (typeof item === 'string' ? item : [item[0] ?? '', item[1] ?? '']))
+  return [...defaults, ...more]
+}
+
+/** Root of a room's state at a token: after the last event that the token covers. */
+async function rootAt(engine: Engine, syncPosition: Inputs['syncPosition'], room: Room, token: string): Promise<number> {
+  const stream = syncPosition(token) ?? requireRoomPoint(token).stream
+  const [last] = (await engine.events.roomTail(room, Number.MIN_SAFE_INTEGER, stream, 1)).slice(-1)
+  const root = last && (await engine.states.rootAfter(last))
+  if (root === undefined) throw refuse('M_INVALID_PARAM', 'The token is from before the room was made.')
+  return root
+}

@@ -1,0 +1,135 @@
+/** Who may read what of a room: every kind of member under every history visibility, at every reading endpoint. */
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import type { TestClient } from '../kit/test-client.ts'
+import { testServer } from '../kit/test-server.ts'
+
+interface Scene {
+  readonly room: string
+  /** Sent before anybody but Alice was in the room. */
+  readonly early: string
+  /** Sent while the former and banned members were joined. */
+  readonly middle: string
+  /** Sent after they had gone. */
+  readonly late: string
+  readonly users: Readonly<Record<Who, TestClient>>
+}
+
+type Who = 'joined' | 'left' | 'banned' | 'invited' | 'knocked' | 'stranger'
+const everybody: readonly Who[] = ['joined', 'left', 'banned', 'invited', 'knocked', 'stranger']
+
+async function say(client: TestClient, room: string, body: string): Promise<string> {
+  const reply = await client.put(`/rooms/${encodeURIComponent(room)}/send/m.room.message/${body}`, { msgtype: 'm.text', body }).ok()
+  return String(reply['event_id'])
+}
+
+/** A room with a user of each kind; the rule is `knock`, so all but the creator are invited before they join. */
+async function scene(t: TestContext, visibility: string): Promise<Scene> {
+  const server = await testServer(t)
+  const alice = await server.register('alice')
+  const users = Object.fromEntries(await Promise.all(everybody.map(async (who) => [who, await server.register(who)] as const))) as Scene['users']
+  const initial = [
+    { type: 'm.room.history_visibility', state_key: '', content: { history_visibility: visibility } },
+    { type: 'm.room.join_rules', state_key: '', content: { join_rule: 'knock' } },
+  ]
+  const room = String((await alice.post('/createRoom', { initial_state: initial }).ok())['room_id'])
+  const path = `/rooms/${encodeURIComponent(room)}`
+  const early = await say(alice, room, 'early')
+  for (const who of ['joined', 'left', 'banned', 'invited'] as const) await alice.post(`${path}/invite`, { user_id: users[who].userId }).ok()
+  for (const who of ['joined', 'left', 'banned'] as const) await users[who].post(`${path}/join`, {}).ok()
+  const middle = await say(alice, room, 'middle')
+  await users.left.post(`${path}/leave`, {}).ok()
+  await alice.post(`${path}/ban`, { user_id: users.banned.userId }).ok()
+  await users.knocked.post(`/knock/${encodeURIComponent(room)}`, {}).ok()
+  const late = await say(alice, room, 'late')
+  return { room, early, middle, late, users }
+}
+
+/** Which of the three messages each kind of user sees. */
+const expected: Readonly<Record<string, Readonly<Record<Who, readonly string[]>>>> = {
+  world_readable: {
+    joined: ['early', 'middle', 'late'], left: ['early', 'middle', 'late'], banned: ['early', 'middle', 'late'],
+    invited: ['early', 'middle', 'late'], knocked: ['early', 'middle', 'late'], stranger: ['early', 'middle', 'late'],
+  },
+  shared: { joined: ['early', 'middle', 'late'], left: ['early', 'middle'], banned: ['early', 'middle'], invited: [], knocked: [], stranger: [] },
+  invited: { joined: ['middle', 'late'], left: ['middle'], banned: ['middle'], invited: [], knocked: [], stranger: [] },
+  joined: { joined: ['middle', 'late'], left: ['middle'], banned: ['middle'], invited: [], knocked: [], stranger: [] },
+}
+
+/** Endpoints that a user who may not read the room at all is refused. */
+const readings: readonly string[] = ['/messages?dir=b', '/state', '/state/m.room.create/', '/members', '/initialSync']
+
+for (const [visibility, table] of Object.entries(expected)) {
+  test(`what is seen of a room whose history is ${visibility}`, async (t) => {
+    const { room, users, ...events } = await scene(t, visibility)
+    const path = `/rooms/${encodeURIComponent(room)}`
+    for (const who of everybody) {
+      const client = users[who]
+      const names = table[who] ?? []
+      await t.test(who, async () => {
+        for (const name of ['early', 'middle', 'late'] as const) {
+          // An invited user sees single events from the invite on where the history is shown to the invited.
+          const afterInvite = who === 'invited' && visibility === 'invited' && name !== 'early'
+          const event = client.get(`${path}/event/${encodeURIComponent(events[name])}`)
+          if (names.includes(name) || afterInvite) assert.equal((await event.ok())['event_id'], events[name])
+          else await event.fails(404, 'M_NOT_FOUND')
+        }
+        const mayRead = names.length > 0
+        if (!mayRead) {
+          for (const reading of readings) await client.get(path + reading).fails(403, 'M_FORBIDDEN')
+          await client.get(`${path}/context/${encodeURIComponent(events.middle)}`).fails(403, 'M_FORBIDDEN')
+          await client.get(`${path}/joined_members`).fails(403, 'M_FORBIDDEN')
+          return
+        }
+        const page = await client.get(`${path}/messages?dir=f&limit=100`).ok()
+        const bodies = (page['chunk'] as { type: string; content: { body?: string } }[]).filter((event) => event.type === 'm.room.message').map((event) => event.content.body)
+        assert.deepEqual(bodies, names)
+        await client.get(`${path}/state`).ok()
+        const joinedMembers = client.get(`${path}/joined_members`)
+        if (who === 'joined') await joinedMembers.ok()
+        else await joinedMembers.fails(403, 'M_FORBIDDEN')
+      })
+    }
+  })
+}
+
+test('a former member reads the state as it was on leaving', async (t) => {
+  const server = await testServer(t)
+  const { alice, bob, room } = await server.withRoom({ name: 'before' })
+  const path = `/rooms/${encodeURIComponent(room)}`
+  await bob.post(`${path}/leave`, {}).ok()
+  await alice.put(`${path}/state/m.room.name/`, { name: 'after' }).ok()
+  assert.equal((await bob.get(`${path}/state/m.room.name/`).ok())['name'], 'before')
+  await bob.post(`${path}/forget`, {}).ok()
+  await bob.get(`${path}/state/m.room.name/`).fails(403, 'M_FORBIDDEN')
+})
+
+test('a page that holds nothing visible does not end the history', async (t) => {
+  const server = await testServer(t)
+  const { alice, bob, room } = await server.withRoom({ initial_state: [{ type: 'm.room.history_visibility', state_key: '', content: { history_visibility: 'joined' } }] })
+  const path = `/rooms/${encodeURIComponent(room)}`
+  const first = await say(bob, room, 'seen')
+  await bob.post(`${path}/leave`, {}).ok()
+  for (let index = 0; index < 150; index += 1) await say(alice, room, `hidden${index}`)
+  await bob.post(`/join/${encodeURIComponent(room)}`, {}).ok()
+  const found: string[] = []
+  let from = ''
+  for (let page = 0; page < 20 && !found.includes(first); page += 1) {
+    const reply = await bob.get(`${path}/messages?dir=b&limit=5${from}`).ok()
+    found.push(...(reply['chunk'] as { event_id: string }[]).map((event) => event.event_id))
+    if (reply['end'] === undefined) break
+    from = `&from=${encodeURIComponent(String(reply['end']))}`
+  }
+  assert.ok(found.includes(first))
+})
+
+test('an event of another room is not found through this one', async (t) => {
+  const server = await testServer(t)
+  const { alice, bob, room } = await server.withRoom()
+  const secret = String((await alice.post('/createRoom', {}).ok())['room_id'])
+  const hidden = await say(alice, secret, 'secret')
+  const path = `/rooms/${encodeURIComponent(room)}`
+  await bob.get(`${path}/event/${encodeURIComponent(hidden)}`).fails(404, 'M_NOT_FOUND')
+  await bob.get(`${path}/context/${encodeURIComponent(hidden)}`).fails(404, 'M_NOT_FOUND')
+  await alice.put(`${path}/redact/${encodeURIComponent(hidden)}/1`, {}).fails(404, 'M_NOT_FOUND')
+})
