@@ -10,7 +10,7 @@ import { eventSignerOf } from '../packages/server/src/app/signer.ts'
 export function exampleConfig(): { readonly config: Config; readonly signer: EventSigner; readonly dispose: () => void } {
   const folder = mkdtempSync(join(tmpdir(), 'myelin-tool-'))
   const file = join(folder, 'homeserver.yaml')
-  writeFileSync(file, `server_name: example.org\nreport_stats: false\nsigning_key_path: "${join(folder, 'signing.key')}"\nmedia_store_path: "${join(folder, 'media')}"\n`)
+  writeFileSync(file, `server_name: example.org\nreport_stats: false\ndatabase: {name: sqlite3, args: {database: example.db}}\nsigning_key_path: "${join(folder, 'signing.key')}"\nmedia_store_path: "${join(folder, 'media')}"\n`)
   const loaded = loadConfig([file])
   return { config: loaded.config, signer: eventSignerOf(loaded), dispose: () => rmSync(folder, { recursive: true, force: true }) }
 }

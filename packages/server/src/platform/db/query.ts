@@ -76,7 +76,7 @@ export class Prepared<Params, Row> {
   }
 }
 
-const names = new Set<string>()
+const texts = new Map<string, string>()
 
 /**
  * Compiles a query once.
@@ -84,8 +84,9 @@ const names = new Set<string>()
  * @param build writes the query; `params.x` stands for the value `x` that each run brings
  */
 export function prepare<Params, Row>(name: string, build: (params: Params) => Compilable<Row>): Prepared<Params, Row> {
-  names.add(name)
-  return new Prepared<Params, Row>(name, build(placeholders<Params>()).compile())
+  const compiled = build(placeholders<Params>()).compile()
+  texts.set(name, compiled.sql)
+  return new Prepared<Params, Row>(name, compiled)
 }
 
 /** A record whose every property is a placeholder: to the query builder a placeholder is a value like any other. */
@@ -93,7 +94,7 @@ function placeholders<Params>(): Params {
   return new Proxy(Object.create(null), { get: (_, key) => new Placeholder(String(key)) })
 }
 
-/** Names of all prepared queries of this process. */
-export function preparedNames(): readonly string[] {
-  return [...names].sort()
+/** Texts of the queries that were prepared last, by name, for the generated listing. */
+export function preparedTexts(): ReadonlyMap<string, string> {
+  return new Map([...texts].sort(([a], [b]) => (a < b ? -1 : 1)))
 }
