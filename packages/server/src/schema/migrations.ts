@@ -6,5 +6,6 @@ import { keys } from './migrations/0003-keys.ts'
 import { accountData } from './migrations/0004-account-data.ts'
 import { messages } from './migrations/0005-messages.ts'
 import { media } from './migrations/0006-media.ts'
+import { directory } from './migrations/0007-directory.ts'
 
-export const migrations: readonly Migration[] = [rooms, accounts, keys, accountData, messages, media]
+export const migrations: readonly Migration[] = [rooms, accounts, keys, accountData, messages, media, directory]

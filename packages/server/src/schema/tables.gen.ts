@@ -91,6 +91,14 @@ export interface EventAuthChainsTable {
   sequence_number: number
 }
 
+export interface EventRelationsTable {
+  event_nid: number
+  room_nid: number
+  relates_to: string
+  relation_type: string
+  aggregation_key: string | null
+}
+
 export interface EventReportsTable {
   report_nid: number
   received_ts: number
@@ -234,6 +242,12 @@ export interface OneTimeKeysTable {
   json: string
 }
 
+export interface OpenRoomsTable {
+  room_nid: number
+  is_public: Generated<number>
+  is_world_readable: Generated<number>
+}
+
 export interface OpenidTokensTable {
   token_hash: string
   user_id: UserId
@@ -312,6 +326,19 @@ export interface RegistrationTokensTable {
   expiry_ts: number | null
 }
 
+export interface RoomAliasesTable {
+  alias: string
+  room_nid: number
+  creator: string
+  created_ts: number
+}
+
+export interface RoomPublicationsTable {
+  room_nid: number
+  network_id: string
+  published_ts: number
+}
+
 export interface RoomReportsTable {
   report_nid: number
   received_ts: number
@@ -345,6 +372,13 @@ export interface StateNodesTable {
   node_id: number
   room_nid: number
   content: Uint8Array
+}
+
+export interface ThreadsTable {
+  room_nid: number
+  root_id: string
+  topological_ordering: number
+  stream_ordering: number
 }
 
 export interface ToDeviceMessagesTable {
@@ -384,6 +418,17 @@ export interface UiAuthSessionsCredentialsTable {
   session_id: string
   stage_type: string
   result: string
+}
+
+export interface UserDirectoryTable {
+  user_id: UserId
+  display_name: string | null
+  avatar_url: string | null
+}
+
+export interface UserDirectoryWordsTable {
+  word: string
+  user_id: UserId
 }
 
 export interface UserFiltersTable {
@@ -456,6 +501,7 @@ export interface Tables {
   devices: DevicesTable
   event_auth_chain_links: EventAuthChainLinksTable
   event_auth_chains: EventAuthChainsTable
+  event_relations: EventRelationsTable
   event_reports: EventReportsTable
   event_txn_ids: EventTxnIdsTable
   events: EventsTable
@@ -471,6 +517,7 @@ export interface Tables {
   notification_counts: NotificationCountsTable
   one_time_key_algorithms: OneTimeKeyAlgorithmsTable
   one_time_keys: OneTimeKeysTable
+  open_rooms: OpenRoomsTable
   openid_tokens: OpenidTokensTable
   pending_redactions: PendingRedactionsTable
   presence: PresenceTable
@@ -480,16 +527,21 @@ export interface Tables {
   receipts: ReceiptsTable
   refresh_tokens: RefreshTokensTable
   registration_tokens: RegistrationTokensTable
+  room_aliases: RoomAliasesTable
+  room_publications: RoomPublicationsTable
   room_reports: RoomReportsTable
   rooms: RoomsTable
   schema_compat_version: SchemaCompatVersionTable
   schema_version: SchemaVersionTable
   state_nodes: StateNodesTable
+  threads: ThreadsTable
   to_device_messages: ToDeviceMessagesTable
   to_device_reservation: ToDeviceReservationTable
   to_device_transactions: ToDeviceTransactionsTable
   ui_auth_sessions: UiAuthSessionsTable
   ui_auth_sessions_credentials: UiAuthSessionsCredentialsTable
+  user_directory: UserDirectoryTable
+  user_directory_words: UserDirectoryWordsTable
   user_filters: UserFiltersTable
   user_ips: UserIpsTable
   user_reports: UserReportsTable
