@@ -3,9 +3,9 @@
  *
  * Spec: client-server API, "Content repository", "Serving inline content".
  */
-import type { IncomingHttpHeaders } from 'node:http'
 import type { Readable } from 'node:stream'
 import { refuse } from '@myelin/protocol/errors.ts'
+import type { EndpointRequest } from '#platform/http/endpoint.ts'
 import { RawReply } from '#platform/http/reply.ts'
 
 /** Content that is ready to be served. */
@@ -64,7 +64,7 @@ function extendedValue(text: string): string {
  * @param visibility `public` for endpoints without authentication: caches between server and client may keep the content
  * Throws `M_NOT_FOUND` when the file is gone.
  */
-export async function contentReply(content: ServedContent, headers: IncomingHttpHeaders, visibility: 'public' | 'private'): Promise<RawReply> {
+export async function contentReply(content: ServedContent, headers: EndpointRequest['headers'], visibility: 'public' | 'private'): Promise<RawReply> {
   const etag = `"${content.digest}"`
   const common = {
     'Content-Type': content.type,
@@ -98,7 +98,7 @@ function knows(ifNoneMatch: string | undefined, etag: string): boolean {
 }
 
 /** The one part that is asked for; undefined for none, for several, and for a part of an older content. */
-function rangeOf(headers: IncomingHttpHeaders, etag: string, sizeBytes: number): ByteRange | undefined | 'unsatisfiable' {
+function rangeOf(headers: EndpointRequest['headers'], etag: string, sizeBytes: number): ByteRange | undefined | 'unsatisfiable' {
   const match = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(headers.range ?? '')
   const ifRange = headers['if-range']
   if (match === null || (ifRange !== undefined && ifRange !== etag)) return undefined

@@ -5,7 +5,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { Readable } from 'node:stream'
-import { MatrixError, refuse } from '@myelin/protocol/errors.ts'
+import { refuse, type MatrixError } from '@myelin/protocol/errors.ts'
 import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import { isMediaId, parseMxcUri } from '@myelin/protocol/ids/mxc-uri.ts'
 import { isServerName } from '@myelin/protocol/ids/server-name.ts'
@@ -15,7 +15,7 @@ import type { Database } from '#platform/db/database.ts'
 import { contentName } from './media-paths.ts'
 import { usableType, type ServedContent } from './media-reply.ts'
 import type { MediaRow, MediaStore } from './media.store.ts'
-import { Thumbnails, type WantedThumbnail } from './thumbnails.ts'
+import type { Thumbnails, WantedThumbnail } from './thumbnails.ts'
 
 /** The options that the content repository follows. */
 export interface MediaSettings {
