@@ -10,6 +10,7 @@ import type { Cache, CacheBudget } from '#platform/cache/cache.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
 import { isUniqueViolation } from '#platform/db/dialect.ts'
+import type { Logger } from '#platform/log/logger.ts'
 import { AccountsStore, type AccountChange, type AccountRow, type ThreepidRow } from './accounts.store.ts'
 import { assertAcceptablePassword, assertReadablePassword, type PasswordPolicy } from './password-policy.ts'
 import { Passwords } from './passwords.ts'
@@ -57,10 +58,8 @@ export interface AccountFlags {
   readonly userType?: string | null
 }
 
-/** Takes a user out of all rooms, invites and knocks; given by the composition, runs after the deactivation is durable. */
-export interface LeaveAllRooms {
-  leaveAllRooms(userId: UserId): Promise<void>
-}
+/** Called after a deactivation is durable, in the background: leaving rooms takes its time. */
+export type AfterDeactivation = (userId: UserId) => Promise<void>
 
 /** Called inside of the transaction that deactivates an account. */
 export type DeactivationListener = (tx: Tx, userId: UserId, options: { readonly erase: boolean }) => Promise<void>
@@ -76,6 +75,7 @@ interface Needs {
   readonly pepper: string
   readonly policy: PasswordPolicy
   readonly allowUnderscorePrefix: boolean
+  readonly logger: Logger
 }
 
 export class Accounts {
@@ -85,6 +85,8 @@ export class Accounts {
   readonly #cache: Cache<string, Account | null>
   readonly #changed: ((userId: UserId) => void)[] = []
   readonly #deactivated: DeactivationListener[] = []
+  readonly #afterDeactivation: AfterDeactivation[] = []
+  readonly #running = new Set<Promise<void>>()
   #generation = 0
 
   constructor(needs: Needs) {
@@ -162,13 +164,13 @@ export class Accounts {
   }
 
   /** Throws where a password could not be set. */
-  assertAcceptablePassword(password: unknown): asserts password is string {
+  assertAcceptablePassword(password: unknown): void {
     assertAcceptablePassword(password, this.#needs.policy)
   }
 
   /** Stores a hash from `passwordHash`. */
-  async setPassword(userId: UserId, passwordHash: string): Promise<void> {
-    await this.#needs.database.transaction((tx) => this.#update(tx, userId, { password_hash: passwordHash }))
+  async setPassword(tx: Tx, userId: UserId, passwordHash: string): Promise<void> {
+    await this.#update(tx, userId, { password_hash: passwordHash })
   }
 
   /**
@@ -182,7 +184,10 @@ export class Accounts {
     const row = await this.#find(user)
     const { correct, outdated } = await this.#passwords.verify(password, row?.is_deactivated === 0 ? row.password_hash : undefined)
     if (!correct || !row) return undefined
-    if (outdated) await this.setPassword(row.user_id, await this.#passwords.hash(password))
+    if (outdated) {
+      const passwordHash = await this.#passwords.hash(password)
+      await this.#needs.database.transaction((tx) => this.setPassword(tx, row.user_id, passwordHash))
+    }
     return accountOf(row)
   }
 
@@ -233,6 +238,16 @@ export class Accounts {
     this.#deactivated.push(listener)
   }
 
+  /** Calls `work` after a deactivation. */
+  afterDeactivation(work: AfterDeactivation): void {
+    this.#afterDeactivation.push(work)
+  }
+
+  /** Resolves once nothing runs in the background. */
+  async settled(): Promise<void> {
+    while (this.#running.size > 0) await Promise.all(this.#running)
+  }
+
   /**
    * Ends an account for good: its password, identifiers and what listeners keep for it are removed; its name stays taken.
    * @param options.erase the user asks that new readers of their messages see them redacted
@@ -243,11 +258,23 @@ export class Accounts {
       await this.#store.deleteThreepids(tx, userId)
       for (const listener of this.#deactivated) await listener(tx, userId, options)
     })
+    const run = this.#clearAway(userId).finally(() => this.#running.delete(run))
+    this.#running.add(run)
   }
 
   /** Gives a deactivated account back to its user, without a password. */
   async reactivate(userId: UserId): Promise<void> {
     await this.#needs.database.transaction((tx) => this.#update(tx, userId, { is_deactivated: 0, is_erased: 0 }))
+  }
+
+  async #clearAway(userId: UserId): Promise<void> {
+    for (const work of this.#afterDeactivation) {
+      try {
+        await work(userId)
+      } catch (error) {
+        this.#needs.logger.error('A deactivated account could not be cleared away completely.', { userId, error })
+      }
+    }
   }
 
   async #find(user: string): Promise<AccountRow | undefined> {

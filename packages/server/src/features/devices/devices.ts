@@ -124,8 +124,8 @@ export class Devices {
   }
 
   /** Addresses that a user was seen at, newest first. */
-  sightings(userId: UserId): Promise<Sighting[]> {
-    return this.#store.sightings(userId)
+  sightings(userId: string): Promise<Sighting[]> {
+    return this.#store.sightings(userId as UserId)
   }
 
   /** Deletes what has grown too old: devices that nobody uses, addresses. Called once a day. */

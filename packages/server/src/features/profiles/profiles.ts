@@ -6,6 +6,7 @@
 import { refuse } from '@myelin/protocol/errors.ts'
 import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import type { JsonValue } from '@myelin/protocol/json/json.ts'
+import type { Memberships } from '#engine/memberships.ts'
 import type { Cache, CacheBudget } from '#platform/cache/cache.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
 import type { Accounts } from '#features/accounts/accounts.ts'
@@ -18,8 +19,14 @@ export type Profile = ReadonlyMap<string, JsonValue>
 
 /** What events and lists show of a user. */
 export interface NameAndAvatar {
-  readonly displayname: string | undefined
+  readonly displayName: string | undefined
   readonly avatarUrl: string | undefined
+}
+
+/** Asks another server for a profile. */
+export interface RemoteProfiles {
+  /** @throws M_NOT_FOUND, or what says that the server did not answer */
+  profileOf(userId: UserId): Promise<Profile>
 }
 
 /** Called after a profile has changed durably. */
@@ -30,6 +37,11 @@ interface Needs {
   readonly caches: CacheBudget
   readonly accounts: Accounts
   readonly propagation: Pick<ProfilePropagation, 'profileChanged'>
+  readonly memberships: Pick<Memberships, 'shareRoom'>
+  /** `limit_profile_requests_to_users_who_share_rooms` */
+  readonly onlyForSharedRooms: boolean
+  /** `require_auth_for_profile_requests` */
+  readonly onlyForUsers: boolean
 }
 
 export class Profiles {
@@ -38,6 +50,7 @@ export class Profiles {
   readonly #cache: Cache<string, Profile>
   readonly #listeners: ProfileListener[] = []
   #generation = 0
+  #remote: RemoteProfiles | undefined
 
   constructor(needs: Needs) {
     this.#needs = needs
@@ -55,10 +68,31 @@ export class Profiles {
     return this.#load(userId)
   }
 
+  /** Where profiles of other servers' users come from. */
+  useRemote(remote: RemoteProfiles): void {
+    this.#remote = remote
+  }
+
+  /**
+   * A profile for somebody who asks, also of another server's user.
+   * @param asker undefined for a request without a token
+   * @throws M_MISSING_TOKEN, M_FORBIDDEN where it is not to be shown; M_NOT_FOUND
+   */
+  async show(userId: UserId, asker: UserId | undefined): Promise<Profile> {
+    const { onlyForUsers, onlyForSharedRooms, memberships, accounts } = this.#needs
+    if (asker === undefined && (onlyForUsers || onlyForSharedRooms)) throw refuse('M_MISSING_TOKEN', 'Profiles are shown only to those who are logged in.')
+    if (onlyForSharedRooms && asker !== undefined && asker !== userId && !(await memberships.shareRoom(asker, userId))) {
+      throw refuse('M_FORBIDDEN', 'Profiles are shown only to those who share a room.')
+    }
+    const profile = accounts.isLocal(userId) ? await this.get(userId) : await this.#remote?.profileOf(userId)
+    if (!profile) throw refuse('M_NOT_FOUND', 'There is no profile of this user.')
+    return profile
+  }
+
   /** Name and avatar as events show them; both undefined for unknown users. */
   async displayNameAndAvatar(userId: UserId): Promise<NameAndAvatar> {
     const profile = await this.get(userId)
-    return { displayname: textOf(profile?.get('displayname')), avatarUrl: textOf(profile?.get('avatar_url')) }
+    return { displayName: textOf(profile?.get('displayname')), avatarUrl: textOf(profile?.get('avatar_url')) }
   }
 
   /** Gives a new user a profile, inside of the transaction that makes the account. */
@@ -113,7 +147,7 @@ export class Profiles {
     })
     if (name !== 'displayname' && name !== 'avatar_url') return
     const after = await this.displayNameAndAvatar(userId)
-    if (before.displayname === after.displayname && before.avatarUrl === after.avatarUrl) return
+    if (before.displayName === after.displayName && before.avatarUrl === after.avatarUrl) return
     this.#needs.propagation.profileChanged(userId, after)
     for (const listener of this.#listeners) listener(userId, after)
   }

@@ -12,7 +12,7 @@ import type { Logger } from '#platform/log/logger.ts'
 
 /** What rooms show of a user. */
 export interface RoomProfile {
-  readonly displayname: string | undefined
+  readonly displayName: string | undefined
   readonly avatarUrl: string | undefined
 }
 
@@ -81,7 +81,7 @@ function withProfile(content: JsonObject, profile: RoomProfile): JsonObject {
   const { displayname: _name, avatar_url: _avatar, reason: _reason, join_authorised_via_users_server: _via, third_party_invite: _invite, ...rest } = content
   return {
     ...rest,
-    ...(profile.displayname === undefined ? {} : { displayname: profile.displayname }),
+    ...(profile.displayName === undefined ? {} : { displayname: profile.displayName }),
     ...(profile.avatarUrl === undefined ? {} : { avatar_url: profile.avatarUrl }),
   }
 }

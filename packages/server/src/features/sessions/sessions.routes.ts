@@ -4,7 +4,7 @@ import { refuse } from '@myelin/protocol/errors.ts'
 import type { JsonObject } from '@myelin/protocol/json/json.ts'
 import type { Database } from '#platform/db/database.ts'
 import { endpoint } from '#platform/http/endpoint.ts'
-import type { Uia } from '#features/uia/uia.ts'
+import { confirmationFlows, type Uia } from '#features/uia/uia.ts'
 import type { LoggedIn, Logins } from './logins.ts'
 import { tokensBody, type Sessions } from './sessions.ts'
 
@@ -74,7 +74,7 @@ const getLoginToken = endpoint({
     if (requester.appserviceId !== undefined) throw refuse('M_FORBIDDEN', 'Application services cannot get login tokens.')
     if (loginTokenRules.requireUiAuth) {
       const operation = { id: 'getLoginToken', description: 'log in another device' }
-      await uia.authenticate({ request, requester, operation, flows: [['m.login.password']] })
+      await uia.authenticate({ request, requester, operation, flows: confirmationFlows })
     }
     const token = await sessions.createLoginToken(requester.userId, loginTokenRules.lifetimeMs)
     return { login_token: token, expires_in_ms: loginTokenRules.lifetimeMs }

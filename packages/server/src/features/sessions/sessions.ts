@@ -345,4 +345,4 @@ function expired(): MatrixError {
 function unknownRefreshToken(): MatrixError {
   return refuse('M_UNKNOWN_TOKEN', 'The refresh token is not known or was already used; log in again.', { soft_logout: true })
 }
-export { randomText } from './tokens.ts'
+export { randomText, tokenHash } from './tokens.ts'

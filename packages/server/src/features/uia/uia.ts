@@ -81,6 +81,9 @@ export interface UiaSuccess {
   finish(tx: Tx): Promise<void>
 }
 
+/** What a logged-in user confirms an action with. */
+export const confirmationFlows: readonly (readonly string[])[] = [['m.login.password']]
+
 interface Needs {
   readonly database: Database
   readonly clock: Clock
