@@ -1,0 +1,81 @@
+/** A client that loads a server over kept connections and does as little as possible itself. */
+import { Agent, request } from 'node:http'
+
+type Json = Readonly<Record<string, unknown>>
+
+/** Requests to a server on this machine. */
+export class Client {
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 400 })
+  readonly #port: number
+
+  constructor(port: number) {
+    this.#port = port
+  }
+
+  /** Whether the server answers at all. */
+  async answers(): Promise<boolean> {
+    try {
+      await this.call('GET', '/_matrix/client/versions')
+      return true
+    } catch {
+      // Not yet: the caller asks again. The refused connection itself paces the loop.
+      return new Promise((resolve) => setImmediate(() => resolve(false)))
+    }
+  }
+
+  /**
+   * One request.
+   * @param path from the root, or below `/_matrix/client/v3` where it does not begin with `/_`
+   * @throws Error with the answer where it is not of the 200 class
+   */
+  call(method: string, path: string, body?: unknown, token?: string): Promise<Json> {
+    const data = body === undefined ? undefined : JSON.stringify(body)
+    const headers = {
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      ...(data === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(data) }),
+    }
+    const full = path.startsWith('/_') ? path : `/_matrix/client/v3${path}`
+    return new Promise((resolve, reject) => {
+      const sent = request({ agent: this.#agent, host: '127.0.0.1', port: this.#port, method, path: full, headers }, (response) => {
+        const parts: Buffer[] = []
+        response.on('data', (part: Buffer) => parts.push(part))
+        response.on('error', reject)
+        response.on('end', () => {
+          const text = Buffer.concat(parts).toString()
+          if ((response.statusCode ?? 0) >= 300) reject(new Error(`${method} ${full}: ${response.statusCode} ${text.slice(0, 300)}`))
+          else resolve(JSON.parse(text))
+        })
+      })
+      sent.on('error', reject)
+      sent.end(data)
+    })
+  }
+}
+
+/** A registered user with a device. */
+export interface User {
+  readonly id: string
+  readonly token: string
+  readonly deviceId: string
+}
+
+/** Registers a user. */
+export async function register(client: Client, name: string): Promise<User> {
+  const reply = await client.call('POST', '/register', { username: name, password: `password of ${name}`, auth: { type: 'm.login.dummy' } })
+  return { id: String(reply['user_id']), token: String(reply['access_token']), deviceId: String(reply['device_id']) }
+}
+
+/** Registers many users, a few at a time. */
+export async function registerMany(client: Client, prefix: string, count: number): Promise<User[]> {
+  const users: User[] = []
+  for (let index = 0; index < count; index += 8) {
+    const names = Array.from({ length: Math.min(8, count - index) }, (_, offset) => `${prefix}${index + offset}`)
+    users.push(...(await Promise.all(names.map((name) => register(client, name)))))
+  }
+  return users
+}
+
+/** The path of a room's endpoint. */
+export function at(room: string, rest: string): string {
+  return `/rooms/${encodeURIComponent(room)}${rest}`
+}
