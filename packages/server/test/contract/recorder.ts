@@ -9,6 +9,11 @@ import { child, isNode, Specification, type Node, type Operation } from './speci
 
 /** Answers that HTTP itself defines; the description leaves them out. */
 const statusesOfHttp = new Set([204, 206, 304])
+/** Where the 401 of interactive authentication is described. */
+const interactiveAuthentication = {
+  file: 'api/client-server/account_deactivation.yaml',
+  pointer: ['paths', '/account/deactivate', 'post', 'responses', '401', 'content', 'application/json', 'schema'],
+}
 
 /** The check over one specification; schemas are compiled when they are first needed. */
 export class Contract {
@@ -47,7 +52,11 @@ export class Contract {
     if (isStandard && !isLimit) return undefined
     const found = this.#specification.at(operation.file, [...operation.pointer, 'responses', String(exchange.status)])
     const pointer = [...found.pointer, 'content', 'application/json', 'schema']
-    if (child(child(child(found.node, 'content'), 'application/json'), 'schema') === undefined) return isStandard ? undefined : 'without errcode and error'
+    if (child(child(child(found.node, 'content'), 'application/json'), 'schema') === undefined) {
+      // The document of cross-signing has interactive authentication in its prose alone.
+      if (exchange.status === 401 && Array.isArray(child(exchange.body, 'flows'))) return this.#schemaFault(interactiveAuthentication.file, interactiveAuthentication.pointer, exchange.body)
+      return isStandard ? undefined : 'without errcode and error'
+    }
     return this.#schemaFault(found.file, pointer, exchange.body)
   }
 
