@@ -1,5 +1,5 @@
 /** A whole server for a test: real stores, real sockets, a clock that the test owns. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -17,7 +17,7 @@ import { ActiveRequests } from '#platform/http/served-request.ts'
 import type { Logger } from '#platform/log/logger.ts'
 import { migrations } from '#schema/migrations.ts'
 import { upgradeSchema } from '#schema/upgrade.ts'
-import { testDatabase } from './postgres.ts'
+import { writeHomeserverYaml } from './homeserver-yaml.ts'
 import { TestClient } from './test-client.ts'
 import { checkContract } from '../contract/recorder.ts'
 
@@ -29,39 +29,6 @@ export interface TestServerOptions {
   /** Keep the rate limits of the defaults; without, nothing is limited. */
   readonly rateLimits?: boolean
 }
-
-const unlimited = '{per_second: 100000, burst_count: 100000}'
-
-const baseConfig = `server_name: test.example
-report_stats: false
-enable_registration: true
-enable_registration_without_verification: true
-allow_guest_access: true
-registration_shared_secret: shared-secret-of-tests
-macaroon_secret_key: macaroon-secret-of-tests
-form_secret: form-secret-of-tests
-url_preview_enabled: false
-suppress_key_server_warning: true
-`
-
-const noLimits = `rc_message: ${unlimited}
-rc_registration: ${unlimited}
-rc_registration_token_validity: ${unlimited}
-rc_login: {address: ${unlimited}, account: ${unlimited}, failed_attempts: ${unlimited}}
-rc_admin_redaction: ${unlimited}
-rc_joins: {local: ${unlimited}, remote: ${unlimited}}
-rc_joins_per_room: ${unlimited}
-rc_invites: {per_room: ${unlimited}, per_user: ${unlimited}, per_issuer: ${unlimited}}
-rc_third_party_invite: ${unlimited}
-rc_media_create: ${unlimited}
-rc_presence: {per_user: ${unlimited}}
-rc_reports: ${unlimited}
-rc_room_creation: ${unlimited}
-rc_user_directory: ${unlimited}
-`
-
-/** Which engine the test runs on. */
-export const testEngine = process.env['MYELIN_TEST_DATABASE'] === 'postgres' ? 'postgres' : 'sqlite'
 
 /** A running server. */
 export class TestServer {
@@ -138,13 +105,7 @@ export class TestServer {
 export async function testServer(t: TestContext, options: TestServerOptions = {}): Promise<TestServer> {
   const folder = mkdtempSync(join(tmpdir(), 'myelin-test-'))
   t.after(() => rmSync(folder, { recursive: true, force: true }))
-  const config = join(folder, 'homeserver.yaml')
-  const database = testEngine === 'postgres' ? await testDatabase(t) : `database: {name: sqlite3, args: {database: "${join(folder, 'homeserver.db')}"}}\n`
-  const own = options.config ?? ''
-  const defaults = [baseConfig, database, options.rateLimits ? '' : noLimits, `media_store_path: "${join(folder, 'media')}"\nsigning_key_path: "${join(folder, 'signing.key')}"\n`]
-  const isOverridden = (line: string): boolean => new RegExp(`^${/^\w+/.exec(line)?.[0] ?? '\\0'}:`, 'm').test(own)
-  const lines = defaults.join('').split('\n').filter((line) => line !== '' && !isOverridden(line))
-  writeFileSync(config, `${lines.join('\n')}\n${own}`)
+  const config = await writeHomeserverYaml(t, folder, options)
   return startTestServer(t, folder, config, options)
 }
 
