@@ -48,6 +48,10 @@ export async function composePersonal({ config, database, caches, clock, logger,
     },
   })
   devices.onDeleted((tx, userId, deviceIds) => pushers.deleteOfDevices(tx, userId, deviceIds))
+  accounts.onDeactivated(async (tx, userId) => {
+    await pushers.deleteOfUser(tx, userId)
+    await accountData.deleteOf(tx, userId)
+  })
   const receipts = await Receipts.open({ ...needs, accountData })
   const typing = new Typing(needs)
   const presence = stack.use(await Presence.open({ ...needs, ...presenceSettings(config), logger: logger('synapse.handlers.presence') }))

@@ -23,6 +23,7 @@ export class AccountDataStore {
   readonly #changes: Prepared<{ userId: UserId; after: number; upTo: number }, AccountDataEntry>
   readonly #count: Prepared<{ userId: UserId }, { count: number }>
   readonly #set: Prepared<Key & { streamId: number; content: string }, unknown>
+  readonly #deleteAll: Prepared<{ userId: UserId }, unknown>
   readonly #ignored: Prepared<{ userId: UserId }, { ignored_user_id: string }>
   readonly #ignoring: Prepared<{ userId: string }, { ignorer_user_id: string }>
   readonly #unignoreAll: Prepared<{ userId: UserId }, unknown>
@@ -44,6 +45,7 @@ export class AccountDataStore {
       db.insertInto('account_data')
         .values({ user_id: userId, scope, account_data_type: type, stream_id: streamId, content })
         .onConflict((conflict) => conflict.columns(['user_id', 'scope', 'account_data_type']).doUpdateSet({ stream_id: streamId, content })))
+    this.#deleteAll = prepare('accountData.deleteAll', ({ userId }) => db.deleteFrom('account_data').where('user_id', '=', userId))
     this.#ignored = prepare('accountData.ignored', ({ userId }) =>
       db.selectFrom('ignored_users').select('ignored_user_id').where('ignorer_user_id', '=', userId))
     this.#ignoring = prepare('accountData.ignoring', ({ userId }) =>
@@ -76,6 +78,10 @@ export class AccountDataStore {
 
   async set(tx: Tx, userId: UserId, entry: AccountDataEntry, streamId: number): Promise<void> {
     await this.#set.run(tx, { userId, ...entry, streamId })
+  }
+
+  async deleteAll(tx: Tx, userId: UserId): Promise<void> {
+    await this.#deleteAll.run(tx, { userId })
   }
 
   async ignored(userId: UserId): Promise<string[]> {

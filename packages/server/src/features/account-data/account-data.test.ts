@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import { testServer } from '#test/kit/test-server.ts'
+import { AccountData } from './account-data.ts'
 
 const room = encodeURIComponent('!any:elsewhere.example')
 
@@ -65,6 +66,21 @@ test('tags', async (t) => {
   await bob.delete(`${tags}/a`).fails(403, 'M_FORBIDDEN')
   for (let count = 5; count < 200; count++) await alice.put(`${tags}/t${count}`, {}).ok()
   await alice.put(`${tags}/one-more`, {}).fails(413, 'M_TOO_LARGE')
+})
+
+test('account data and pushers go with the account', async (t) => {
+  const server = await testServer(t)
+  const alice = await server.register('alice')
+  const { accountData, database } = server.services
+  const userId = alice.userId as UserId
+  await alice.put(`/user/${encodeURIComponent(alice.userId)}/account_data/org.test`, { a: 1 }).ok()
+  await alice.put(`/user/${encodeURIComponent(alice.userId)}/rooms/${room}/account_data/org.test`, { a: 1 }).ok()
+  const before = accountData.stream.position
+  await database.transaction((tx) => accountData.deleteOf(tx, userId))
+  assert.deepEqual([...(await accountData.globalFor(userId)).keys()].sort(), ['m.ignored_user_list', 'm.push_rules'])
+  assert.equal((await accountData.roomsFor(userId)).size, 0)
+  assert.ok(accountData.stream.position > before)
+  assert.equal((await AccountData.open(server.services)).stream.position, accountData.stream.position)
 })
 
 test('ignored users and the stream', async (t) => {

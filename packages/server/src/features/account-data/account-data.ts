@@ -103,6 +103,14 @@ export class AccountData {
     }))
   }
 
+  /** Deletes everything of a user, because the account goes. An empty list stays, so that the stream's position never goes back. */
+  async deleteOf(tx: Tx, userId: UserId): Promise<void> {
+    await this.#store.deleteAll(tx, userId)
+    await this.#store.setIgnored(tx, userId, [])
+    tx.afterCommit(() => this.#ignored.delete(userId))
+    await this.#write(tx, userId, { scope: accountScope, type: ignoredUserListType, content: '{"ignored_users":{}}' })
+  }
+
   /** The stored text of a type. */
   getStored(userId: UserId, scope: string, type: string): Promise<string | undefined> {
     return this.#store.one(userId, scope, type)

@@ -96,6 +96,18 @@ test('counts: rules and ignored users', async (t) => {
   assert.deepEqual(await counts(server, bob, room), [1, 0])
 })
 
+test('counts: threads that are none, and too many of them', async (t) => {
+  const server = await testServer(t)
+  const { alice, bob, room } = await server.withRoom()
+  for (const root of ['nonsense', '$nul\u0000', '__proto__']) await say(alice, room, inThread(root))
+  await say(alice, room, { 'm.relates_to': 3 })
+  assert.deepEqual(await counts(server, bob, room), [4, 0])
+  for (let index = 0; index < 560; index++) await say(alice, room, inThread(`$root${index}`))
+  await counts(server, bob, room)
+  const found = await counts(server, bob, room)
+  assert.ok(Array.isArray(found) && found.length === 2 + 499 && found[0] === 4)
+})
+
 test('counts are stored, divided by a receipt, and folded', async (t) => {
   const server = await testServer(t)
   const { alice, bob, room } = await server.withRoom()

@@ -35,6 +35,8 @@ export interface Scan {
 const nothing: Counts = { notificationCount: 0, highlightCount: 0 }
 /** More single notifications than this are folded into the base. */
 const singlesLimit = 500
+/** Unread threads beyond this many are forgotten, the oldest first: anybody can name any event a thread's root. */
+const threadsLimit = 500
 
 export class Tally {
   base: Map<string, BaseCounts>
@@ -105,6 +107,7 @@ export class Tally {
     for (const unread of this.#singles) {
       totals.set(unread.thread, { ...plus(totals.get(unread.thread) ?? nothing, unread), readUpTo: position.in(unread.thread) })
     }
+    for (const thread of totals.keys()) if (totals.size > threadsLimit && thread !== mainThread) totals.delete(thread)
     return totals
   }
 }

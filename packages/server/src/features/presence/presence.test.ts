@@ -5,6 +5,7 @@ import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import type { TestClient } from '#test/kit/test-client.ts'
 import { TestClock } from '#test/kit/test-clock.ts'
 import { testServer } from '#test/kit/test-server.ts'
+import { Presence } from './presence.ts'
 
 function status(client: TestClient): string {
   return `/presence/${encodeURIComponent(client.userId)}/status`
@@ -34,6 +35,7 @@ test('presence: set and see', async (t) => {
   await bob.put(status(bob), { presence: 'busy' }).fails(400, 'M_BAD_JSON')
   await bob.put(status(bob), {}).fails(400, 'M_MISSING_PARAM')
   await bob.put(status(bob), { presence: 'online', status_msg: 'x'.repeat(9000) }).fails(413, 'M_TOO_LARGE')
+  await bob.put(status(bob), { presence: 'online', status_msg: 'a\u0000b' }).fails(400, 'M_INVALID_PARAM')
   await bob.get('/presence/nobody/status').fails(400, 'M_INVALID_PARAM')
   await server.anonymous().get(status(bob)).fails(401, 'M_MISSING_TOKEN')
 })
@@ -87,4 +89,26 @@ test('busy, rooms without presence, the limit', async (t) => {
   assert.equal((await presence.get(bob.userId as UserId)).value, 'org.matrix.msc3026.busy')
   await bob.put(status(bob), { presence: 'online' }).ok()
   await bob.put(status(bob), { presence: 'online' }).fails(429, 'M_LIMIT_EXCEEDED')
+})
+
+test('presence survives a restart for a while; remote users; rooms that do not show it', async (t) => {
+  const clock = new TestClock()
+  const server = await testServer(t, { clock })
+  const { alice, bob, room } = await server.withRoom()
+  const [aliceId, bobId, remote] = [alice.userId as UserId, bob.userId as UserId, '@remote:elsewhere.example' as UserId]
+  await bob.put(status(bob), { presence: 'online', status_msg: 'here' }).ok()
+  const needs = {
+    ...server.services, logger: { debug: () => undefined, info: () => undefined, warn: () => undefined, error: assert.fail },
+    enabled: true, busyEnabled: false, times: { syncOnlineTimeoutMs: 30_000, idleTimeoutMs: 300_000, lastActiveGranularityMs: 60_000 },
+  }
+  await using restarted = await Presence.open({ ...needs, excludedRooms: new Set([room]) })
+  assert.equal(restarted.stream.position, server.services.presence.stream.position)
+  assert.deepEqual([(await restarted.get(bobId)).value, (await restarted.get(bobId)).statusMsg], ['online', 'here'])
+  clock.advance(40_000)
+  assert.equal((await restarted.get(bobId)).value, 'offline')
+  assert.equal(await restarted.mayBeSeen(aliceId, bobId), false)
+  assert.equal(await restarted.mayBeSeen(aliceId, aliceId), true)
+  await restarted.receive({ userId: remote, value: 'online', statusMsg: 'a\0b', lastActiveTs: 1, currentlyActive: true })
+  await restarted.receive({ userId: bobId, value: 'online', statusMsg: 'forged', lastActiveTs: 1, currentlyActive: true })
+  assert.deepEqual([(await restarted.get(remote)).statusMsg, (await restarted.get(bobId)).value], ['ab', 'offline'])
 })

@@ -91,6 +91,7 @@ export class Presence implements AsyncDisposable {
     if (statusMsg !== undefined && Buffer.byteLength(statusMsg) > statusLimitBytes) {
       throw refuse('M_TOO_LARGE', `A status message has at most ${statusLimitBytes} bytes.`)
     }
+    if (statusMsg?.includes('\0')) throw refuse('M_INVALID_PARAM', 'A status message must not contain the NUL character; remove it.')
     if (!this.enabled) return
     const told = await this.get(userId)
     const previous = { ...told, lastActiveTs: this.#lastActive(told) }
@@ -141,7 +142,8 @@ export class Presence implements AsyncDisposable {
   /** What another server says of its user. */
   async receive(state: PresenceState): Promise<void> {
     if (!this.enabled || this.#needs.memberships.isLocal(state.userId)) return
-    await this.#publish(state)
+    const statusMsg = state.statusMsg?.replaceAll('\0', '').slice(0, statusLimitBytes)
+    await this.#publish({ ...state, statusMsg })
   }
 
   /** Presence of a user as last told; offline where nothing is known. */

@@ -18,7 +18,7 @@ export class PushersStore {
   readonly #delete: Prepared<Key, unknown>
   readonly #deleteOthers: Prepared<Key, unknown>
   readonly #deleteDevices: Prepared<{ userId: UserId; deviceIds: readonly string[] }, unknown>
-  readonly #deleteTokens: Prepared<{ tokenIds: readonly number[] }, unknown>
+  readonly #deleteUser: Prepared<{ userId: UserId }, unknown>
 
   constructor(database: Database) {
     this.#database = database
@@ -39,7 +39,7 @@ export class PushersStore {
       one.where('app_id', '=', appId).where('pushkey', '=', pushkey).where('user_id', '<>', userId))
     this.#deleteDevices = prepare('pushers.deleteDevices', ({ userId, deviceIds }) =>
       one.where('user_id', '=', userId).where(anyOf(database.dialect, sql.ref('device_id'), deviceIds)))
-    this.#deleteTokens = prepare('pushers.deleteTokens', ({ tokenIds }) => one.where(anyOf(database.dialect, sql.ref('access_token_id'), tokenIds)))
+    this.#deleteUser = prepare('pushers.deleteUser', ({ userId }) => one.where('user_id', '=', userId))
   }
 
   ofUser(userId: UserId, runner: Runner = this.#database): Promise<PusherRow[]> {
@@ -63,7 +63,7 @@ export class PushersStore {
     await this.#deleteDevices.run(tx, { userId, deviceIds })
   }
 
-  async deleteTokens(tx: Tx, tokenIds: readonly number[]): Promise<void> {
-    await this.#deleteTokens.run(tx, { tokenIds })
+  async deleteUser(tx: Tx, userId: UserId): Promise<void> {
+    await this.#deleteUser.run(tx, { userId })
   }
 }

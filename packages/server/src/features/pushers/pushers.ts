@@ -110,9 +110,9 @@ export class Pushers {
     this.stream.append(tx, { userId })
   }
 
-  /** Deletes the pushers that were made with access tokens, because the tokens go. */
-  async deleteOfTokens(tx: Tx, userId: UserId, tokenIds: readonly number[]): Promise<void> {
-    await this.#store.deleteTokens(tx, tokenIds)
+  /** Deletes all pushers of a user, because the account goes. */
+  async deleteOfUser(tx: Tx, userId: UserId): Promise<void> {
+    await this.#store.deleteUser(tx, userId)
     this.stream.append(tx, { userId })
   }
 

@@ -3,7 +3,7 @@
  *
  * Spec: client-server API, `m.receipt`.
  */
-import type { Receipt } from './receipts.ts'
+import type { Receipt } from './receipt.ts'
 
 type Users = Map<string, { readonly ts: number; readonly thread_id?: string }>
 

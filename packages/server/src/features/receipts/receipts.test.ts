@@ -6,7 +6,7 @@ import type { TestClient } from '#test/kit/test-client.ts'
 import { testServer } from '#test/kit/test-server.ts'
 import { receiptContent } from './receipt-content.ts'
 import { ReadPosition } from './read-position.ts'
-import type { Receipt } from './receipts.ts'
+import type { Receipt } from './receipt.ts'
 
 let transactions = 0
 
@@ -31,7 +31,7 @@ test('receipts: who may send which', async (t) => {
   await bob.post(at(there, 'm.read', elsewhere), {}).fails(403, 'M_FORBIDDEN')
   await bob.post(at(first, 'm.read', '!unknown:test.example'), {}).fails(403, 'M_FORBIDDEN')
   await server.anonymous().post(at(first), {}).fails(401, 'M_MISSING_TOKEN')
-  for (const thread of ['', 3, null, 'elsewhere', '$unknown']) await bob.post(at(first), { thread_id: thread }).fails(400, 'M_INVALID_PARAM')
+  for (const thread of ['', 3, null, 'elsewhere', '$unknown', '$nul\u0000', '__proto__']) await bob.post(at(first), { thread_id: thread }).fails(400, 'M_INVALID_PARAM')
   await bob.post(at(first, 'm.fully_read'), { thread_id: 'main' }).fails(400, 'M_INVALID_PARAM')
   await bob.post(at(first), '{').fails(400, 'M_NOT_JSON')
   const { receipts, rooms } = server.services
@@ -97,6 +97,8 @@ test('receipts of remote users', async (t) => {
   const known = await rooms.require(room)
   assert.equal(await receipts.receive(known, '@stranger:remote.example' as UserId, event, undefined, 1), false)
   assert.equal(await receipts.receive(known, bob.userId as UserId, '$unknown', undefined, 1), false)
+  assert.equal(await receipts.receive(known, bob.userId as UserId, event, 'nonsense', 1), false)
+  assert.equal(await receipts.receive(known, bob.userId as UserId, event, undefined, 0.5), false)
   assert.equal(await receipts.receive(known, bob.userId as UserId, event, undefined, 1), true)
 })
 

@@ -4,7 +4,8 @@
  * Spec: client-server API, "Receipts" and "Read and unread markers".
  */
 import { refuse } from '@myelin/protocol/errors.ts'
-import type { EventId, UserId } from '@myelin/protocol/ids/ids.ts'
+import { isEventId } from '@myelin/protocol/ids/event-id.ts'
+import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import { own } from '@myelin/protocol/json/json.ts'
 import type { Events } from '#engine/events.ts'
 import type { Memberships } from '#engine/memberships.ts'
@@ -18,28 +19,16 @@ import type { Clock } from '#platform/clock.ts'
 import type { Database } from '#platform/db/database.ts'
 import { Stream } from '#platform/streams/stream.ts'
 import { ReadPosition } from './read-position.ts'
+import type { Receipt } from './receipt.ts'
 import { ReceiptsStore, unthreaded, type StoredReceipt } from './receipts.store.ts'
 import { mainThread, Threads } from './threads.ts'
 
+export type { Receipt, ReceiptType } from './receipt.ts'
 export { ReadPosition } from './read-position.ts'
+export { receiptContent } from './receipt-content.ts'
 export { mainThread } from './threads.ts'
 
-/** Types of read receipts. */
-export type ReceiptType = 'm.read' | 'm.read.private'
-
 const fullyRead = 'm.fully_read'
-
-/** A read receipt, also a row of the receipts stream. */
-export interface Receipt {
-  readonly roomNid: number
-  readonly userId: UserId
-  readonly type: ReceiptType
-  readonly eventId: EventId
-  /** Root of the thread, `main`, or undefined for an unthreaded receipt. */
-  readonly threadId: string | undefined
-  /** Milliseconds since 1970. */
-  readonly ts: number
-}
 
 /** A user keeps receipts for at most this many threads of a room. */
 const threadsLimit = 1000
@@ -98,7 +87,8 @@ export class Receipts {
 
   /** Stores the receipt of a remote user; one that does not fit the room is dropped. @returns whether it was stored */
   async receive(room: Room, userId: UserId, eventId: string, threadId: string | undefined, ts: number): Promise<boolean> {
-    if (!(await this.#needs.memberships.isJoined(room, userId))) return false
+    if (threadId !== undefined && threadId !== mainThread && !isEventId(threadId)) return false
+    if (!Number.isSafeInteger(ts) || !(await this.#needs.memberships.isJoined(room, userId))) return false
     const event = await this.#needs.events.get(room, eventId)
     if (event?.streamOrdering === undefined || event.rejected) return false
     await this.#put({ roomNid: room.nid, userId, type: 'm.read', eventId: event.event.eventId, threadId, ts }, event.streamOrdering)
@@ -208,5 +198,5 @@ function receiptOf(row: StoredReceipt): Receipt {
 function assertThreadId(type: string, threadId: unknown): void {
   if (typeof threadId !== 'string' || threadId === '') throw refuse('M_INVALID_PARAM', 'The field thread_id must be a non-empty string.')
   if (type === fullyRead) throw refuse('M_INVALID_PARAM', 'A fully read marker belongs to no thread; leave out thread_id.')
-  if (threadId !== mainThread && !threadId.startsWith('$')) throw refuse('M_INVALID_PARAM', 'The field thread_id must be "main" or the event id of a thread\'s root.')
+  if (threadId !== mainThread && !isEventId(threadId)) throw refuse('M_INVALID_PARAM', 'The field thread_id must be "main" or the event id of a thread\'s root.')
 }

@@ -3,6 +3,7 @@
  *
  * Spec: client-server API, "Threaded read receipts".
  */
+import { isEventId } from '@myelin/protocol/ids/event-id.ts'
 import { isObject, own } from '@myelin/protocol/json/json.ts'
 import type { Events } from '#engine/events.ts'
 import type { StoredEvent } from '#engine/stored-event.ts'
@@ -43,5 +44,5 @@ function relationOf(event: StoredEvent): { readonly relType: unknown; readonly e
   const relation = own(event.event.content, 'm.relates_to')
   if (!isObject(relation)) return undefined
   const eventId = own(relation, 'event_id')
-  return typeof eventId === 'string' ? { relType: own(relation, 'rel_type'), eventId } : undefined
+  return isEventId(eventId) ? { relType: own(relation, 'rel_type'), eventId } : undefined
 }
