@@ -98,7 +98,7 @@ export function composeAccounts(inputs: Inputs) {
   const timers = [
     clock.every(flushMs, () => void sessions.flush()),
     clock.every(hourMs, background('end old authentication sessions', () => uia.expire())),
-    clock.every(24 * hourMs, background('remove what is known of old devices', () => devices.expire())),
+    clock.every(hourMs, background('remove what is known of old devices', () => devices.expire())),
   ]
   stack.defer(async () => {
     for (const timer of timers) timer.cancel()

@@ -56,6 +56,7 @@ export async function compose(inputs: ComposeInputs) {
     ...inputs, caches, limits, engine, stack,
     accountData: personal.accountData, profiles: identity.profiles, aliases: noAliases, relations: noRelations, syncPosition: () => undefined,
   })
+  identity.accounts.afterDeactivation((userId) => roomSlices.membership.leaveAll(userId))
 
   return {
     config, database, clock, serverName, caches, limits,

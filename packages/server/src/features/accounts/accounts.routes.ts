@@ -62,7 +62,7 @@ const deactivate = endpoint({
   servlet: 'DeactivateAccountRestServlet',
   method: 'POST', base: 'client', path: '/account/deactivate', versions,
   spec: 'client-server-api/#post_matrixclientv3accountdeactivate',
-  auth: 'user', uia: true, limit: 'none', role: 'generic', lockedAllowed: true,
+  auth: 'user', uia: true, limit: 'none', role: 'generic',
   errors: ['M_FORBIDDEN', 'M_MISSING_TOKEN', 'M_GUEST_ACCESS_FORBIDDEN', 'M_BAD_JSON', 'M_LIMIT_EXCEEDED'],
   body: Type.Object({ erase: Type.Optional(Type.Boolean()) }),
   handler: async ({ accounts, uia }: Needs, request) => {

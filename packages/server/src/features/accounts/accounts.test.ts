@@ -66,3 +66,12 @@ test('users named like properties of objects', async (t) => {
   }
   for (const user of ['@__proto__:test.example', '__proto__', '']) assert.equal(await server.services.accounts.get(user), undefined)
 })
+
+test('a deactivated user leaves the rooms', async (t) => {
+  const server = await testServer(t)
+  const { alice, bob, room } = await server.withRoom()
+  await bob.post('/account/deactivate', { auth: { ...auth, identifier: { type: 'm.id.user', user: 'bob' }, password: 'password-of-bob' } }).ok()
+  await server.services.accounts.settled()
+  const member = await alice.get(`/rooms/${encodeURIComponent(room)}/state/m.room.member/${encodeURIComponent(bob.userId)}`).ok()
+  assert.equal(member['membership'], 'leave')
+})

@@ -5,8 +5,7 @@
  */
 import { refuse } from '@myelin/protocol/errors.ts'
 import type { UserId } from '@myelin/protocol/ids/ids.ts'
-
-const grammar = /^[a-z0-9._=/+-]+$/
+import { isStrictLocalpart } from '@myelin/protocol/ids/user-id.ts'
 
 /** What is allowed beyond the grammar. */
 export interface UsernameRules {
@@ -21,7 +20,7 @@ export interface UsernameRules {
  */
 export function newUserId(localpart: string, rules: UsernameRules): UserId {
   if (localpart === '') throw refuse('M_INVALID_USERNAME', 'The user name is empty.')
-  if (!grammar.test(localpart)) {
+  if (!isStrictLocalpart(localpart)) {
     throw refuse('M_INVALID_USERNAME', 'A user name can contain only the characters a-z, 0-9 and . _ = - / +, in lower case.')
   }
   if (/^[0-9]+$/.test(localpart)) throw refuse('M_INVALID_USERNAME', 'A user name of digits alone is reserved for guests; add a letter.')

@@ -24,6 +24,7 @@ export class DevicesStore {
   readonly #deleteSightings: Prepared<{ userId: UserId; deviceIds: readonly string[] }, unknown>
   readonly #sightings: Prepared<{ userId: UserId }, SightingRow>
   readonly #stale: Prepared<{ ts: number; limit: number }, { user_id: UserId; device_id: string }>
+  readonly #surplus: Prepared<{ userId: UserId; kept: number }, { device_id: string }>
   readonly #pruneSightings: Prepared<{ ts: number }, unknown>
   readonly #seen = new BulkInsert<SightingRow>(
     'devices.seen', 'user_ips',
@@ -52,6 +53,9 @@ export class DevicesStore {
       db.selectFrom('user_ips').selectAll().where('user_id', '=', userId).orderBy('last_seen_ts', 'desc').limit(1000))
     this.#stale = prepare('devices.stale', ({ ts, limit }) =>
       db.selectFrom('devices').select(['user_id', 'device_id']).where('last_seen_ts', '<', ts).orderBy('last_seen_ts').limit(limit))
+    this.#surplus = prepare('devices.surplus', ({ userId, kept }) =>
+      db.selectFrom('devices').select('device_id').where('user_id', '=', userId)
+        .orderBy(sql`coalesce(last_seen_ts, created_ts)`, 'desc').orderBy('device_id').limit(100).offset(kept))
     this.#pruneSightings = prepare('devices.pruneSightings', ({ ts }) => db.deleteFrom('user_ips').where('last_seen_ts', '<', ts))
     this.#setSeen = prepare('devices.setSeen', ({ userId, deviceId, ts, ip, userAgent }) =>
       db.updateTable('devices').set({ last_seen_ts: ts, last_seen_ip: ip, last_seen_user_agent: userAgent })
@@ -81,6 +85,11 @@ export class DevicesStore {
     const deleted = await this.#delete.all(tx, { userId, deviceIds })
     await this.#deleteSightings.run(tx, { userId, deviceIds })
     return deleted.map((row) => row.device_id)
+  }
+
+  /** Devices of a user beyond the `kept` ones that were used last. */
+  async surplus(tx: Tx, userId: UserId, kept: number): Promise<string[]> {
+    return (await this.#surplus.all(tx, { userId, kept })).map((row) => row.device_id)
   }
 
   sightings(userId: UserId): Promise<SightingRow[]> {

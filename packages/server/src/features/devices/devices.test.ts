@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { UserId } from '@myelin/protocol/ids/ids.ts'
+import { deviceLimit } from './devices.ts'
 import { TestClock } from '#test/kit/test-clock.ts'
 import { testServer } from '#test/kit/test-server.ts'
 
@@ -79,4 +80,20 @@ test('devices that nobody uses are removed where the operator wants that', async
   await server.services.devices.expire()
   await user.get('/account/whoami').fails(401, 'M_UNKNOWN_TOKEN')
   await fresh.get('/account/whoami').ok()
+})
+
+test('a user has a bounded number of devices', async (t) => {
+  const clock = new TestClock()
+  const server = await testServer(t, { clock })
+  const { database, devices } = server.services
+  await server.register('alice', { device_id: 'OLDEST' })
+  await database.transaction(async (tx) => {
+    for (let index = 0; index < deviceLimit; index++) {
+      clock.advance(1)
+      await devices.create(tx, alice, `D${index}`, undefined)
+    }
+  })
+  const list = await devices.list(alice)
+  assert.equal(list.length, deviceLimit)
+  assert.equal(list.some((device) => device.deviceId === 'OLDEST'), false)
 })

@@ -35,6 +35,8 @@ interface Needs {
   readonly sightingsMaxAgeMs: number | null
 }
 
+/** Devices of one user; those that were not used for the longest time give way. */
+export const deviceLimit = 2000
 const longestDeviceId = 512
 const longestDisplayName = 100
 const deviceIdAlphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'
@@ -83,8 +85,10 @@ export class Devices {
    */
   async create(tx: Tx, userId: UserId, deviceId: string, displayName: string | undefined): Promise<boolean> {
     const isNew = await this.#store.create(tx, userId, deviceId, displayName ?? null, this.#needs.clock.now())
-    if (isNew) await this.#notify(this.#changed, tx, userId, [deviceId])
-    return isNew
+    if (!isNew) return false
+    await this.#notify(this.#changed, tx, userId, [deviceId])
+    await this.delete(tx, userId, await this.#store.surplus(tx, userId, deviceLimit))
+    return true
   }
 
   /** Gives a device another name. @throws M_NOT_FOUND */
@@ -128,7 +132,7 @@ export class Devices {
     return this.#store.sightings(userId as UserId)
   }
 
-  /** Deletes what has grown too old: devices that nobody uses, addresses. Called once a day. */
+  /** Deletes what has grown too old: devices that nobody uses, addresses. Called now and then. */
   async expire(): Promise<void> {
     const { database, clock, deleteStaleAfterMs, sightingsMaxAgeMs } = this.#needs
     if (sightingsMaxAgeMs !== null) await database.transaction((tx) => this.#store.pruneSightings(tx, clock.now() - sightingsMaxAgeMs))

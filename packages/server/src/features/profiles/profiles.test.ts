@@ -77,3 +77,19 @@ test('options about profiles', async (t) => {
   await dave.get(`/profile/@none:test.example`).fails(403, 'M_FORBIDDEN')
   await carol.get(`/profile/${carol.userId}`).ok()
 })
+
+test('a new name and avatar reach the rooms, a removed one as well, and the newest wins', async (t) => {
+  const server = await testServer(t)
+  const { alice, bob, room } = await server.withRoom()
+  const member = async (): Promise<Readonly<Record<string, unknown>>> => {
+    await server.services.profilePropagation.settled()
+    return alice.get(`/rooms/${encodeURIComponent(room)}/state/m.room.member/${encodeURIComponent(bob.userId)}`).ok()
+  }
+  const path = `/profile/${bob.userId}`
+  for (let index = 0; index < 5; index++) await bob.put(`${path}/displayname`, { displayname: `Bob ${index}` }).ok()
+  await bob.put(`${path}/avatar_url`, { avatar_url: 'mxc://test.example/abc' }).ok()
+  assert.deepEqual(await member(), { membership: 'join', displayname: 'Bob 4', avatar_url: 'mxc://test.example/abc' })
+  await bob.delete(`${path}/avatar_url`).ok()
+  assert.deepEqual(await member(), { membership: 'join', displayname: 'Bob 4' })
+  assert.deepEqual(server.errors, [])
+})

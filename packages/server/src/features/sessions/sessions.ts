@@ -44,6 +44,9 @@ export interface IssuedTokens {
 /** Recognises tokens that are not stored here, such as those of application services. */
 export type ForeignAuthenticator = (credentials: Credentials) => Requester | undefined | Promise<Requester | undefined>
 
+/** Whether something else of the user has this id, so that no device may take it (a cross-signing key). */
+export type DeviceIdReservation = (userId: UserId, deviceId: string) => Promise<boolean>
+
 interface Needs {
   readonly database: Database
   readonly caches: CacheBudget
@@ -77,6 +80,7 @@ export class Sessions {
   /** Counts changes by user: a cached session of an older version is looked up again. */
   readonly #versions = new Map<string, number>()
   readonly #foreign: ForeignAuthenticator[] = []
+  readonly #reservations: DeviceIdReservation[] = []
 
   constructor(needs: Needs) {
     this.#needs = needs
@@ -96,6 +100,11 @@ export class Sessions {
     this.#foreign.push(authenticator)
   }
 
+  /** Asks `isReserved` before a device gets an id. */
+  addReservation(isReserved: DeviceIdReservation): void {
+    this.#reservations.push(isReserved)
+  }
+
   /**
    * Finds the requester of an access token: the `Authenticator` of the HTTP layer.
    * @throws M_UNKNOWN_TOKEN, with `soft_logout` where the token has expired
@@ -109,9 +118,13 @@ export class Sessions {
 
   /**
    * Logs a user in: makes the device if need be, and a token for it; tokens that the device had before end.
-   * @throws M_INVALID_PARAM for an impossible device id or name
+   * @throws M_INVALID_PARAM for an impossible device id or name, M_FORBIDDEN for an id that is reserved
    */
   async start(userId: UserId, request: DeviceRequest): Promise<IssuedTokens & { deviceId: string }> {
+    const { deviceId } = request
+    for (const isReserved of this.#reservations) {
+      if (deviceId !== undefined && (await isReserved(userId, deviceId))) throw refuse('M_FORBIDDEN', 'This device id is that of a cross-signing key.')
+    }
     return this.#needs.database.transaction((tx) => this.startIn(tx, userId, request))
   }
 
