@@ -5,6 +5,7 @@ import type { Database, Tx } from '#platform/db/database.ts'
 import { anyOf } from '#platform/db/dialect.ts'
 import { buildersFor, prepare, run, type Prepared, type Runner } from '#platform/db/query.ts'
 import type { EventsTable, Tables } from '#schema/tables.gen.ts'
+import type { Position } from './room-point.ts'
 
 type EventTables = Pick<Tables, 'events' | 'forward_extremities' | 'pending_redactions'>
 
@@ -16,12 +17,6 @@ const columns = [
   ['state_key_nid', 'BIGINT'], ['sender_nid', 'BIGINT'], ['origin_server_ts', 'BIGINT'], ['received_ts', 'BIGINT'], ['state_root', 'BIGINT'],
   ['rejected', 'SMALLINT'], ['soft_failed', 'SMALLINT'], ['redacted_by_nid', 'BIGINT'], ['event_id', 'TEXT'], ['json', 'TEXT'],
 ] as const
-
-/** A point in a room's history, behind all events up to this topological, then stream order. */
-export interface Position {
-  readonly topological: number
-  readonly stream: number
-}
 
 /** A page of a room's history. */
 export interface PageQuery {

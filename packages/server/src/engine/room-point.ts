@@ -1,7 +1,12 @@
 /** Points in a room's history as clients carry them: `t<topological>-<stream>`, behind the event of that place. */
 import { refuse } from '@myelin/protocol/errors.ts'
-import type { Position } from './events.store.ts'
 import type { StoredEvent } from './stored-event.ts'
+
+/** A point in a room's history, behind all events up to this topological, then stream order. */
+export interface Position {
+  readonly topological: number
+  readonly stream: number
+}
 
 /** The token of a point. */
 export function formatRoomPoint(point: Position): string {
