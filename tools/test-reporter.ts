@@ -7,13 +7,21 @@ import { relative } from 'node:path'
 import { inspect } from 'node:util'
 import type { TestEvent } from 'node:test/reporters'
 
+/** Characters of a file's error output that are kept. */
+const longestTrace = 20_000
 const allowedSkip = '../shared is absent'
 
 /** Turns the events of a run into text. */
 export default async function* report(source: AsyncIterable<TestEvent>): AsyncGenerator<string> {
   const counts = { passed: 0, failed: 0, skipped: 0 }
+  /** What a file wrote to its error channel: the only trace of one that died before its tests. */
+  const written = new Map<string, string>()
   for await (const event of source) {
-    if (event.type === 'test:stderr' || event.type === 'test:stdout') continue
+    if (event.type === 'test:stderr') {
+      const { file, message } = event.data
+      written.set(file, ((written.get(file) ?? '') + message).slice(-longestTrace))
+      continue
+    }
     if (event.type === 'test:diagnostic' && event.data.nesting > 0) {
       yield `    ${event.data.message}\n`
       continue
@@ -35,6 +43,7 @@ export default async function* report(source: AsyncIterable<TestEvent>): AsyncGe
     } else if (!isConsequence(event.data.details.error)) {
       counts.failed += 1
       yield `✖ ${where}\n${indent(inspect(event.data.details.error.cause ?? event.data.details.error, { depth: 8 }))}\n`
+      if (file !== undefined && isFile(name, file)) yield `${indent(written.get(file) ?? '')}\n`
     }
   }
   yield `${counts.passed} passed, ${counts.failed} failed${counts.skipped > 0 ? `, ${counts.skipped} left out because ${allowedSkip}` : ''}\n`
