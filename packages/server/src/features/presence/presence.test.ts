@@ -58,20 +58,18 @@ test('presence fades: not currently active, idle, offline', async (t) => {
   await presence.get(userId)
   assert.deepEqual(await at(10_000), ['online', true])
   assert.deepEqual(await at(295_000), ['unavailable', false])
-  using again = await presence.syncing(userId, 'PHONE', 'online')
-  assert.ok(again)
+  const again = await presence.syncing(userId, 'PHONE', 'online')
   assert.deepEqual(await at(1_000), ['unavailable', false])
-  using other = await presence.syncing(userId, 'DESK', 'online')
-  assert.ok(other)
+  const other = await presence.syncing(userId, 'DESK', 'online')
   assert.deepEqual(await at(1_000), ['online', true])
   sync[Symbol.dispose]()
   again[Symbol.dispose]()
   other[Symbol.dispose]()
   assert.deepEqual(await at(20_000), ['online', true])
   assert.deepEqual(await at(15_000), ['offline', false])
-  using silent = await presence.syncing(userId, 'DESK', 'offline')
-  assert.ok(silent)
+  const silent = await presence.syncing(userId, 'DESK', 'offline')
   assert.deepEqual(await at(5_000), ['offline', false])
+  silent[Symbol.dispose]()
 })
 
 test('presence that is switched off', async (t) => {
@@ -101,7 +99,7 @@ test('presence survives a restart for a while; remote users; rooms that do not s
     ...server.services, logger: { debug: () => undefined, info: () => undefined, warn: () => undefined, error: assert.fail },
     enabled: true, busyEnabled: false, times: { syncOnlineTimeoutMs: 30_000, idleTimeoutMs: 300_000, lastActiveGranularityMs: 60_000 },
   }
-  await using restarted = await Presence.open({ ...needs, excludedRooms: new Set([room]) })
+  const restarted = await Presence.open({ ...needs, excludedRooms: new Set([room]) })
   assert.equal(restarted.stream.position, server.services.presence.stream.position)
   assert.deepEqual([(await restarted.get(bobId)).value, (await restarted.get(bobId)).statusMsg], ['online', 'here'])
   clock.advance(40_000)
@@ -111,4 +109,5 @@ test('presence survives a restart for a while; remote users; rooms that do not s
   await restarted.receive({ userId: remote, value: 'online', statusMsg: 'a\0b', lastActiveTs: 1, currentlyActive: true })
   await restarted.receive({ userId: bobId, value: 'online', statusMsg: 'forged', lastActiveTs: 1, currentlyActive: true })
   assert.deepEqual([(await restarted.get(remote)).statusMsg, (await restarted.get(bobId)).value], ['ab', 'offline'])
+  await restarted[Symbol.asyncDispose]()
 })
