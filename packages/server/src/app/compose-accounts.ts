@@ -87,6 +87,7 @@ export function composeAccounts(inputs: Inputs) {
     database, caches, accounts, memberships, propagation: profilePropagation,
     onlyForSharedRooms: config.limit_profile_requests_to_users_who_share_rooms,
     onlyForUsers: config.require_auth_for_profile_requests,
+    avatarRules: { maxBytes: config.max_avatar_size, types: config.allowed_avatar_mimetypes },
   })
   const registration = new Registration({
     database, clock, limits, accounts, profiles, sessions, uia, serverName, rules: registrationRules(config),

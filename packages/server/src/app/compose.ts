@@ -50,6 +50,7 @@ export async function compose(inputs: ComposeInputs) {
   // Features
   const identity = composeAccounts({ ...inputs, caches, limits, serverName, stack, memberships: engine.memberships, writer: engine.writer })
   const { media } = composeMedia({ config, database, clock, serverName, stack })
+  identity.profiles.useAvatarMedia(media)
   const encryption = await composeEncryption({ ...inputs, ...identity, caches, memberships: engine.memberships, stack })
   const personal = await composePersonal({ ...inputs, caches, engine, accounts: identity.accounts, devices: identity.devices, stack })
   const roomSlices = composeRooms({

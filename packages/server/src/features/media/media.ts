@@ -163,6 +163,15 @@ export class Media {
     return this.#needs.thumbnails.of({ mediaId: row.media_id, digest: row.sha256 ?? row.media_id, original: this.#contentOf(row) }, wanted)
   }
 
+  /** Type and size of what an mxc URI of this server names; undefined where there is nothing that may be shown. */
+  async describe(mxcUri: string): Promise<{ readonly contentType: string | undefined; readonly sizeBytes: number } | undefined> {
+    const parts = parseMxcUri(mxcUri)
+    if (parts === undefined || parts.serverName !== this.#needs.serverName) return undefined
+    const row = await this.#needs.store.byId(parts.mediaId)
+    if (!row || row.media_length === null || row.quarantined_by !== null) return undefined
+    return { contentType: row.media_type ?? undefined, sizeBytes: row.media_length }
+  }
+
   /** Whether an mxc URI of this server has content that may be shown. */
   async exists(mxcUri: string): Promise<boolean> {
     const parts = parseMxcUri(mxcUri)

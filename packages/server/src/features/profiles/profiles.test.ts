@@ -93,3 +93,16 @@ test('a new name and avatar reach the rooms, a removed one as well, and the newe
   assert.deepEqual(await member(), { membership: 'join', displayname: 'Bob 4' })
   assert.deepEqual(server.errors, [])
 })
+
+test('limits on avatars', async (t) => {
+  const server = await testServer(t, { config: 'max_avatar_size: 10\nallowed_avatar_mimetypes: [image/png]' })
+  const alice = await server.register('alice')
+  const upload = async (text: string, type: string): Promise<unknown> =>
+    (await alice.post('/_matrix/media/v3/upload', text, { headers: { 'content-type': type } }).ok())['content_uri']
+  const set = async (uri: unknown) => alice.put(`/profile/${alice.userId}/avatar_url`, { avatar_url: uri })
+  assert.equal((await set(await upload('small', 'image/png'))).status, 200)
+  for (const uri of [await upload('too large an image', 'image/png'), await upload('small', 'image/gif'), 'mxc://elsewhere.example/x', 'mxc://test.example/none']) {
+    assert.equal((await set(uri)).body['errcode'], 'M_FORBIDDEN')
+  }
+  assert.equal((await set('')).status, 200)
+})

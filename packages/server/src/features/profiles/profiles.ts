@@ -29,6 +29,17 @@ export interface RemoteProfiles {
   profileOf(userId: UserId): Promise<Profile>
 }
 
+/** Says what an avatar is. */
+export interface AvatarMedia {
+  describe(mxcUri: string): Promise<{ readonly contentType: string | undefined; readonly sizeBytes: number } | undefined>
+}
+
+/** `max_avatar_size` and `allowed_avatar_mimetypes`; null allows all. */
+export interface AvatarRules {
+  readonly maxBytes: number | null
+  readonly types: readonly string[] | null
+}
+
 /** Called after a profile has changed durably. */
 export type ProfileListener = (userId: UserId, profile: NameAndAvatar) => void
 
@@ -42,6 +53,7 @@ interface Needs {
   readonly onlyForSharedRooms: boolean
   /** `require_auth_for_profile_requests` */
   readonly onlyForUsers: boolean
+  readonly avatarRules: AvatarRules
 }
 
 export class Profiles {
@@ -51,6 +63,7 @@ export class Profiles {
   readonly #listeners: ProfileListener[] = []
   #generation = 0
   #remote: RemoteProfiles | undefined
+  #avatarMedia: AvatarMedia | undefined
 
   constructor(needs: Needs) {
     this.#needs = needs
@@ -71,6 +84,11 @@ export class Profiles {
   /** Where profiles of other servers' users come from. */
   useRemote(remote: RemoteProfiles): void {
     this.#remote = remote
+  }
+
+  /** Where avatars are looked up, for the limits on them. */
+  useAvatarMedia(media: AvatarMedia): void {
+    this.#avatarMedia = media
   }
 
   /**
@@ -103,11 +121,12 @@ export class Profiles {
 
   /**
    * Sets a field; an empty name or avatar removes it.
-   * @throws M_KEY_TOO_LARGE, M_PROFILE_TOO_LARGE, M_INVALID_PARAM
+   * @throws M_KEY_TOO_LARGE, M_PROFILE_TOO_LARGE, M_INVALID_PARAM, M_FORBIDDEN for an avatar that the operator does not allow
    */
   async set(userId: UserId, name: string, value: JsonValue): Promise<void> {
     assertFieldName(name)
     assertFieldValue(name, value)
+    if (name === 'avatar_url' && typeof value === 'string' && value !== '') await this.#assertAvatar(value)
     await this.#assertFits(userId, name, value)
     await this.#write(userId, name, async (tx) => {
       if (name === 'displayname') await this.#store.setDisplayname(tx, userId, textOf(value) || null)
@@ -157,6 +176,15 @@ export class Profiles {
     if (Buffer.byteLength(JSON.stringify([...fields])) > longestProfileBytes) {
       throw refuse('M_PROFILE_TOO_LARGE', `The whole profile would be larger than ${longestProfileBytes} bytes; remove or shorten a field.`)
     }
+  }
+
+  async #assertAvatar(url: string): Promise<void> {
+    const { maxBytes, types } = this.#needs.avatarRules
+    if (maxBytes === null && types === null) return
+    const media = await this.#avatarMedia?.describe(url)
+    if (!media) throw refuse('M_FORBIDDEN', 'The avatar must be uploaded to this server first.')
+    if (maxBytes !== null && media.sizeBytes > maxBytes) throw refuse('M_FORBIDDEN', `Avatars must not be larger than ${maxBytes} bytes.`)
+    if (types !== null && !types.includes(media.contentType ?? '')) throw refuse('M_FORBIDDEN', `Avatars must be of the type ${types.join(' or ')}.`)
   }
 
   #changed(tx: Tx, userId: UserId): void {
