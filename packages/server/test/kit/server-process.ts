@@ -1,7 +1,7 @@
 /** A server as an operator starts it: the program as a child process, on a port of its own, with its log. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -43,6 +43,15 @@ export class Program extends EventEmitter {
 
   get running(): boolean {
     return this.#child.exitCode === null && this.#child.signalCode === null
+  }
+
+  /** Milliseconds of processor time that it has used so far; infinite where the machine does not tell. */
+  processorMs(): number {
+    const file = `/proc/${this.#child.pid}/stat`
+    if (!existsSync(file)) return Infinity
+    const fields = readFileSync(file, 'utf8').split(') ').at(-1)?.split(' ') ?? []
+    // In user and in system mode, in hundredths of a second: proc(5), fields 14 and 15.
+    return (Number(fields[11]) + Number(fields[12])) * 10
   }
 
   /** What it printed and logged. */
