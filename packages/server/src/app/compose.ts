@@ -6,6 +6,8 @@ import type { Clock } from '#platform/clock.ts'
 import type { Database } from '#platform/db/database.ts'
 import { RateLimits, type Rate } from '#platform/limits/rate-limits.ts'
 import type { Logger } from '#platform/log/logger.ts'
+import { BackgroundUpdates } from '#schema/background-updates.ts'
+import { backgroundUpdates as declaredUpdates } from '#schema/migrations.ts'
 import { composeAccounts } from './compose-accounts.ts'
 import { composeEncryption } from './compose-encryption.ts'
 import { composeEngine } from './compose-engine.ts'
@@ -43,6 +45,10 @@ export async function compose(inputs: ComposeInputs) {
   // Platform
   const caches = new CacheBudget(cacheBytes * config.caches.global_factor)
   const limits = new RateLimits({ clock, rates: ratesOf(config) })
+  const backgroundUpdates = new BackgroundUpdates({
+    database, clock, logger: inputs.logger('synapse.storage.background_updates'), updates: declaredUpdates, options: config.background_updates,
+  })
+  stack.defer(() => backgroundUpdates.stop())
 
   // Engine
   const engine = await composeEngine({ database, caches, clock, signer, serverName })
@@ -58,9 +64,10 @@ export async function compose(inputs: ComposeInputs) {
     accountData: personal.accountData, profiles: identity.profiles, aliases: noAliases, relations: noRelations, syncPosition: () => undefined,
   })
   identity.accounts.afterDeactivation((userId) => roomSlices.membership.leaveAll(userId))
+  await identity.accounts.resume()
 
   return {
-    config, database, clock, serverName, caches, limits,
+    config, database, clock, serverName, caches, limits, backgroundUpdates,
     ...engine,
     ...identity,
     ...encryption,

@@ -1,5 +1,6 @@
 /** Starts the server: database, schema, services, listeners, in this order; stops them in reverse. */
 import { SystemClock } from '#platform/clock.ts'
+import { assertSuitable } from '#platform/db/requirements.ts'
 import { Listeners } from '#platform/http/listeners.ts'
 import type { ListeningAddress } from '#platform/http/listening.ts'
 import type { Logging } from '#platform/log/logging.ts'
@@ -28,7 +29,7 @@ const drainMs = 4000
 
 /**
  * Starts a server; it answers when this resolves.
- * @throws SchemaError, ListenError, StorageError with advice for the operator
+ * @throws SchemaError, UnsuitableDatabaseError, ListenError, StorageError with advice for the operator
  */
 export async function startServer(loaded: LoadedConfig, logging: Logging): Promise<RunningServer> {
   const { config } = loaded
@@ -36,6 +37,7 @@ export async function startServer(loaded: LoadedConfig, logging: Logging): Promi
   await using stack = new AsyncDisposableStack()
   const database = openDatabase(config)
   stack.defer(() => database.close())
+  await assertSuitable(database, { allowUnsafeLocale: config.database.allow_unsafe_locale })
   await upgradeSchema(database, migrations, (step) => logger.info(`Upgrading the database to schema version ${step.version} (${step.name})`))
   const metrics = new Metrics(config.server_name)
   stack.use(observeProcess(metrics, serverVersion))
@@ -54,6 +56,7 @@ export async function startServer(loaded: LoadedConfig, logging: Logging): Promi
     privateKeyPath: config.tls_private_key_path,
   })
   stack.defer(() => listeners.close(drainMs))
+  if (config.worker_app === null) services.backgroundUpdates.start()
   const running = stack.move()
   return {
     addresses: listeners.addresses,

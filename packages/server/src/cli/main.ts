@@ -74,7 +74,7 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
 }
 
 /** Errors of the storeys below whose message is written for the operator. */
-const mendable = new Set(['SchemaError', 'StorageError', 'ListenError'])
+const mendable = new Set(['SchemaError', 'StorageError', 'UnsuitableDatabaseError', 'ListenError'])
 
 /** The text of a failure that the user can mend; undefined for one of the program. */
 function shown(error: unknown): string | undefined {

@@ -1,4 +1,5 @@
 /** All migrations in order, listed by hand. */
+import type { BackgroundUpdate } from './background-update.ts'
 import type { Migration } from './migration.ts'
 import { rooms } from './migrations/0001-rooms.ts'
 import { accounts } from './migrations/0002-accounts.ts'
@@ -9,3 +10,6 @@ import { media } from './migrations/0006-media.ts'
 import { directory } from './migrations/0007-directory.ts'
 
 export const migrations: readonly Migration[] = [rooms, accounts, keys, accountData, messages, media, directory]
+
+/** The background updates of all migrations. */
+export const backgroundUpdates: readonly BackgroundUpdate[] = migrations.flatMap(({ background }) => background ?? [])

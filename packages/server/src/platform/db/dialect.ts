@@ -1,6 +1,7 @@
 /** Everything in which the two database engines differ, in one place. */
 import { sql, type Expression, type RawBuilder, type SqlBool } from 'kysely'
-import type { Placeholder } from './query.ts'
+import type { Database, Tx } from './database.ts'
+import type { Placeholder, Runner } from './query.ts'
 
 /** The engine behind a connection. */
 export type Dialect = 'sqlite' | 'postgres'
@@ -40,4 +41,36 @@ export function isUniqueViolation(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   if ('code' in error && error.code === '23505') return true
   return 'errcode' in error && (error.errcode === 1555 || error.errcode === 2067)
+}
+
+/** Whether the database has a table of this name. */
+export async function tableExists(runner: Runner, table: string): Promise<boolean> {
+  const text = runner.dialect === 'postgres'
+    ? 'SELECT 1 AS found FROM information_schema.tables WHERE table_schema = ANY(current_schemas(false)) AND table_name = $1'
+    : "SELECT 1 AS found FROM sqlite_master WHERE type = 'table' AND name = $1"
+  return (await runner.rows(text, [table])).length > 0
+}
+
+/**
+ * Waits until no other process is in a transaction with the same lock; held to the end of the transaction. SQLite has one writer anyway.
+ * @param key any number that nothing else locks by
+ */
+export async function lockAlone(tx: Tx, key: number): Promise<void> {
+  if (tx.dialect === 'postgres') await tx.rows('SELECT pg_advisory_xact_lock($1)', [key])
+}
+
+/**
+ * Builds an index while the table is in use. PostgreSQL does it beside reads and writes; SQLite has one writer, which waits.
+ * @param index its name
+ * @param on what follows the name: `ON table (columns)`
+ */
+export async function buildIndex(database: Database, index: string, on: string): Promise<void> {
+  if (database.dialect === 'sqlite') {
+    await database.transaction((tx) => tx.rows(`CREATE INDEX IF NOT EXISTS ${index} ${on}`, []))
+    return
+  }
+  // A build that was cut off leaves an index that is kept up to date but never used.
+  const broken = 'SELECT 1 AS found FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid WHERE relname = $1 AND NOT indisvalid AND pg_table_is_visible(pg_class.oid)'
+  if ((await database.rows(broken, [index])).length > 0) await database.rows(`DROP INDEX CONCURRENTLY IF EXISTS ${index}`, [])
+  await database.rows(`CREATE INDEX CONCURRENTLY IF NOT EXISTS ${index} ${on}`, [])
 }

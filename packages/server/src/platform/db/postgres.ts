@@ -1,8 +1,11 @@
 /** PostgreSQL through `pg`: pipelined connections, recurring statements kept prepared. */
 import { createHash } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
 import { refuse } from '@myelin/protocol/errors.ts'
 import { Effects, StorageError, type Database, type Tx } from './database.ts'
+import { isCertain, postgresFailure } from './storage-failure.ts'
+import { StorageHealth } from './storage-health.ts'
 
 /** How to reach the server, in the words of the driver. */
 export interface PostgresOptions {
@@ -14,11 +17,16 @@ export interface PostgresOptions {
   /** Most connections that are open at once. */
   readonly poolSize?: number
   readonly ssl?: boolean
+  /** How long a lost commit's outcome is asked for, in ms; 30,000 by default. */
+  readonly outcomeLimitMs?: number
 }
 
 /** Column types whose text form becomes a number: int8 counts and positions stay far below 2^53 by design. */
 const int8 = 20
 const numeric = 1700
+
+const connectTimeoutMs = 10_000
+const outcomePauseMs = 100
 
 const statementNames = new Map<string, string>()
 
@@ -42,8 +50,12 @@ function bindable(value: unknown): unknown {
 
 async function query<Row>(client: pg.Pool | pg.PoolClient, text: string, values: readonly unknown[], name?: string): Promise<Row[]> {
   const bound = values.map(bindable)
-  const result = await client.query(name === undefined ? { text, values: bound } : { text, values: bound, name: statementName(text, name) })
-  return result.rows
+  try {
+    const result = await client.query(name === undefined ? { text, values: bound } : { text, values: bound, name: statementName(text, name) })
+    return result.rows
+  } catch (error) {
+    throw postgresFailure(error) ?? error
+  }
 }
 
 class PostgresTx extends Effects implements Tx {
@@ -64,12 +76,14 @@ class PostgresTx extends Effects implements Tx {
 export class PostgresDatabase implements Database {
   readonly dialect = 'postgres'
   readonly #pool: pg.Pool
-  #healthy = true
+  readonly #outcomeLimitMs: number
+  readonly #health = new StorageHealth(() => this.transaction(async () => undefined))
 
   constructor(options: PostgresOptions) {
     const types = new pg.TypeOverrides()
     types.setTypeParser(int8, Number)
     types.setTypeParser(numeric, Number)
+    this.#outcomeLimitMs = options.outcomeLimitMs ?? 30_000
     this.#pool = new pg.Pool({
       host: options.host,
       port: options.port,
@@ -78,50 +92,52 @@ export class PostgresDatabase implements Database {
       database: options.database,
       max: options.poolSize ?? 10,
       ssl: options.ssl,
+      connectionTimeoutMillis: connectTimeoutMs,
+      keepAlive: true,
       types,
       pipeline: true,
     } as pg.PoolConfig)
-    this.#pool.on('error', () => {
-      this.#healthy = false
-    })
+    this.#pool.on('error', () => this.#health.failed())
+    // Without a listener of its own, a connection that dies while it is in use would end the process; its queries fail by themselves.
+    this.#pool.on('connect', (client) => client.on('error', () => this.#health.failed()))
   }
 
   get healthy(): boolean {
-    return this.#healthy
+    return this.#health.healthy
   }
 
-  rows<Row>(text: string, values: readonly unknown[], name?: string): Promise<Row[]> {
-    return query<Row>(this.#pool, text, values, name)
+  async rows<Row>(text: string, values: readonly unknown[], name?: string): Promise<Row[]> {
+    try {
+      return await query<Row>(this.#pool, text, values, name)
+    } catch (error) {
+      if (error instanceof StorageError) this.#health.failed()
+      throw error
+    }
   }
 
   async transaction<Result>(work: (tx: Tx) => Promise<Result>): Promise<Result> {
     const client = await this.#connect()
     const tx = new PostgresTx(client)
     let result: Result
+    let transactionId: string
     try {
-      const begun = client.query('BEGIN')
-      begun.catch(() => undefined)
+      const begun = begin(client)
       result = await work(tx)
-      await begun
+      transactionId = await begun
     } catch (error) {
       await this.#rollback(client, tx)
-      throw error
+      const failure = postgresFailure(error)
+      if (failure) this.#health.failed()
+      throw failure ?? error
     }
-    try {
-      await client.query('COMMIT')
-    } catch (cause) {
-      this.#healthy = false
-      client.release(true)
-      tx.rolledBack()
-      throw new StorageError('The database could not commit; look at its log.', { cause })
-    }
-    client.release()
-    this.#healthy = true
+    await this.#commit(client, tx, transactionId)
+    this.#health.succeeded()
     tx.committed()
     return result
   }
 
   async close(): Promise<void> {
+    this.#health.stop()
     await this.#pool.end()
   }
 
@@ -129,9 +145,49 @@ export class PostgresDatabase implements Database {
     try {
       return await this.#pool.connect()
     } catch (cause) {
-      this.#healthy = false
-      throw new StorageError('The database cannot be reached; look whether PostgreSQL runs and accepts the configured user.', { cause })
+      this.#health.failed()
+      throw postgresFailure(cause) ?? new StorageError('The database cannot be reached; look whether PostgreSQL runs and accepts the configured user.', { cause })
     }
+  }
+
+  async #commit(client: pg.PoolClient, tx: PostgresTx, transactionId: string): Promise<void> {
+    try {
+      const { command } = await client.query('COMMIT')
+      // A transaction in which a statement had failed is undone by its COMMIT, without an error.
+      if (command !== 'COMMIT') throw new StorageError('The database has undone the transaction because a statement in it failed.')
+      client.release()
+    } catch (cause) {
+      client.release(true)
+      const certain = cause instanceof StorageError || isCertain(cause)
+      if (!certain && (await this.#wasCommitted(transactionId, cause))) return
+      this.#health.failed()
+      tx.rolledBack()
+      throw postgresFailure(cause) ?? new StorageError('The database could not commit; look at its log.', { cause })
+    }
+  }
+
+  /**
+   * Finds out what became of a commit whose answer was lost with the connection: memory must never differ from the database. If the server cannot be
+   * asked in time, the process ends; what is stored shows at the next start.
+   */
+  async #wasCommitted(transactionId: string, cause: unknown): Promise<boolean> {
+    this.#health.failed()
+    const deadline = performance.now() + this.#outcomeLimitMs
+    while (performance.now() < deadline) {
+      try {
+        const [row] = await query<{ status: string | null }>(this.#pool, 'SELECT pg_xact_status($1::text::xid8) AS status', [transactionId])
+        if (row?.status === 'committed') return true
+        if (row?.status === 'aborted') return false
+      } catch (error) {
+        if (!(error instanceof StorageError)) throw error
+      }
+      await pause(outcomePauseMs)
+    }
+    const lost = new StorageError('PostgreSQL was lost while it committed, and what it has stored is unknown; start the server again when PostgreSQL runs.', { cause })
+    setImmediate(() => {
+      throw lost
+    })
+    return false
   }
 
   async #rollback(client: pg.PoolClient, tx: PostgresTx): Promise<void> {
@@ -144,4 +200,13 @@ export class PostgresDatabase implements Database {
     }
     tx.rolledBack()
   }
+}
+
+/** Begins a transaction and gives its id, by which its outcome can be asked for; both are on the wire before the first statement. */
+function begin(client: pg.PoolClient): Promise<string> {
+  const begun = client.query('BEGIN')
+  const identified = client.query<{ id: string }>('SELECT pg_current_xact_id()::text AS id')
+  const both = Promise.all([begun, identified]).then(([, { rows }]) => rows[0]?.id ?? '')
+  both.catch(() => undefined)
+  return both
 }

@@ -1,57 +1,13 @@
 /** SQLite through the runtime's own driver: one writer that commits groups, one reader that sees committed data only. */
-import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
-import { refuse } from '@myelin/protocol/errors.ts'
+import { setTimeout as pause } from 'node:timers/promises'
 import { Effects, StorageError, type Database, type Tx } from './database.ts'
+import { SqliteConnection } from './sqlite-connection.ts'
+import { isBusy, sqliteFailure } from './storage-failure.ts'
+import { StorageHealth } from './storage-health.ts'
 
-const statementLimit = 500
-
-/** Numbered parameters as both engines can have them are written `$1`. */
-const numbered = /\$(\d+)/g
-
-/** A connection with its cache of prepared statements by text. */
-class Connection {
-  readonly database: DatabaseSync
-  readonly #statements = new Map<string, StatementSync>()
-
-  constructor(path: string, options: { readonly synchronous: 'FULL' | 'OFF'; readonly readOnly: boolean }) {
-    this.database = new DatabaseSync(path, { readOnly: options.readOnly, enableForeignKeyConstraints: true, timeout: 5000 })
-    if (!options.readOnly) {
-      this.database.exec(`PRAGMA journal_mode = WAL`)
-      this.database.exec(`PRAGMA synchronous = ${options.synchronous}`)
-      this.database.exec('PRAGMA journal_size_limit = 67108864')
-    }
-    this.database.exec('PRAGMA cache_size = -16384')
-    this.database.exec('PRAGMA temp_store = MEMORY')
-  }
-
-  rows(text: string, values: readonly unknown[]): unknown[] {
-    let statement = this.#statements.get(text)
-    if (!statement) {
-      if (this.#statements.size >= statementLimit) this.#statements.clear()
-      statement = this.database.prepare(text.replace(numbered, '?$1'))
-      this.#statements.set(text, statement)
-    }
-    return statement.all(...values.map(bindable))
-  }
-
-  close(): void {
-    this.#statements.clear()
-    this.database.close()
-  }
-}
-
-/** A value as the driver takes it: lists travel as JSON (see `anyOf`), flags as 0 and 1. */
-function bindable(value: unknown): SQLInputValue {
-  if (typeof value === 'string') {
-    if (value.includes('\0')) throw refuse('M_INVALID_PARAM', 'Text must not contain the NUL character; remove it and try again.')
-    return value
-  }
-  if (typeof value === 'number' || typeof value === 'bigint') return value
-  if (value === null || value === undefined) return null
-  if (typeof value === 'boolean') return value ? 1 : 0
-  if (value instanceof Uint8Array) return value
-  return JSON.stringify(value)
-}
+/** How long a group waits for another program's lock, and how often it asks. */
+const busyLimitMs = 5000
+const busyPauseMs = 20
 
 interface Job {
   readonly work: (tx: Tx) => Promise<unknown>
@@ -59,12 +15,18 @@ interface Job {
   readonly reject: (error: unknown) => void
 }
 
+interface Done {
+  readonly tx: SqliteTx
+  readonly job: Job
+  readonly result: unknown
+}
+
 /** One part of a group: its own effects, undone alone by a savepoint. */
 class SqliteTx extends Effects implements Tx {
   readonly dialect = 'sqlite'
-  readonly #connection: Connection
+  readonly #connection: SqliteConnection
 
-  constructor(connection: Connection) {
+  constructor(connection: SqliteConnection) {
     super()
     this.#connection = connection
   }
@@ -77,25 +39,30 @@ class SqliteTx extends Effects implements Tx {
 /** The SQLite engine. Groups form by themselves: while a commit runs, requests wait in the sockets and become the next group. */
 export class SqliteDatabase implements Database {
   readonly dialect = 'sqlite'
-  readonly #writer: Connection
-  readonly #reader: Connection
+  readonly #path: string
+  readonly #synchronous: 'FULL' | 'OFF'
+  readonly #reader: SqliteConnection
+  readonly #health = new StorageHealth(() => this.#probe())
+  #writer: SqliteConnection
   #waiting: Job[] = []
   #scheduled = false
-  #healthy = true
   #closed = false
   #idle: (() => void)[] = []
 
   /**
    * @param path file of the database
    * @param options `durable: false` skips the fsync of each commit; only for tests
+   * @throws StorageError where the file cannot be opened or written
    */
   constructor(path: string, options: { readonly durable?: boolean } = {}) {
-    this.#writer = new Connection(path, { synchronous: options.durable === false ? 'OFF' : 'FULL', readOnly: false })
-    this.#reader = new Connection(path, { synchronous: 'FULL', readOnly: true })
+    this.#path = path
+    this.#synchronous = options.durable === false ? 'OFF' : 'FULL'
+    this.#writer = this.#openWriter()
+    this.#reader = new SqliteConnection(path, { synchronous: 'FULL', readOnly: true })
   }
 
   get healthy(): boolean {
-    return this.#healthy
+    return this.#health.healthy
   }
 
   async rows<Row>(text: string, values: readonly unknown[]): Promise<Row[]> {
@@ -112,9 +79,14 @@ export class SqliteDatabase implements Database {
 
   async close(): Promise<void> {
     this.#closed = true
+    this.#health.stop()
     if (this.#scheduled) await new Promise<void>((resolve) => this.#idle.push(resolve))
     this.#reader.close()
     this.#writer.close()
+  }
+
+  #openWriter(): SqliteConnection {
+    return new SqliteConnection(this.#path, { synchronous: this.#synchronous, readOnly: false })
   }
 
   #schedule(): void {
@@ -133,39 +105,88 @@ export class SqliteDatabase implements Database {
   }
 
   async #commitGroup(group: readonly Job[]): Promise<void> {
-    const done: { tx: SqliteTx; job: Job; result: unknown }[] = []
-    const database = this.#writer.database
+    const done: Done[] = []
     try {
-      database.exec('BEGIN IMMEDIATE')
-      for (const job of group) {
-        const tx = new SqliteTx(this.#writer)
-        database.exec('SAVEPOINT part')
-        try {
-          const result = await job.work(tx)
-          database.exec('RELEASE part')
-          done.push({ tx, job, result })
-        } catch (error) {
-          database.exec('ROLLBACK TO part')
-          database.exec('RELEASE part')
-          tx.rolledBack()
-          job.reject(error)
-        }
-      }
-      database.exec('COMMIT')
+      if (!this.#begin()) await this.#waitForLock()
+      for (const job of group) await this.#runPart(job, done)
+      this.#writer.database.exec('COMMIT')
     } catch (error) {
       this.#undo(group, done, error)
       return
     }
-    this.#healthy = true
+    if (done.length > 0) this.#health.succeeded()
     for (const { tx } of done) tx.committed()
     for (const { job, result } of done) job.resolve(result)
   }
 
-  #undo(group: readonly Job[], done: readonly { tx: SqliteTx }[], cause: unknown): void {
-    this.#healthy = false
-    if (this.#writer.database.isTransaction) this.#writer.database.exec('ROLLBACK')
+  /** @returns false while another program holds the lock */
+  #begin(): boolean {
+    try {
+      this.#writer.database.exec('BEGIN IMMEDIATE')
+      return true
+    } catch (error) {
+      if (isBusy(error)) return false
+      throw error
+    }
+  }
+
+  /** SQLite tells nobody when a lock is released: it is asked again, without stopping the event loop. */
+  async #waitForLock(): Promise<void> {
+    for (let waitedMs = 0; waitedMs < busyLimitMs; waitedMs += busyPauseMs) {
+      await pause(busyPauseMs)
+      if (this.#begin()) return
+    }
+    this.#writer.database.exec('BEGIN IMMEDIATE')
+  }
+
+  /** Runs one job of a group; throws only where the whole group is lost. */
+  async #runPart(job: Job, done: Done[]): Promise<void> {
+    const { database } = this.#writer
+    const tx = new SqliteTx(this.#writer)
+    database.exec('SAVEPOINT part')
+    try {
+      const result = await job.work(tx)
+      database.exec('RELEASE part')
+      done.push({ tx, job, result })
+    } catch (error) {
+      tx.rolledBack()
+      // A full disk or a failed read undoes the whole transaction, not this part alone.
+      if (!database.isTransaction) throw error
+      database.exec('ROLLBACK TO part')
+      database.exec('RELEASE part')
+      if (error instanceof StorageError) this.#health.failed()
+      job.reject(error)
+    }
+  }
+
+  #undo(group: readonly Job[], done: readonly Done[], cause: unknown): void {
+    this.#health.failed()
+    let failure = sqliteFailure(cause) ?? new StorageError('The database could not commit; look at the disk and its permissions.', { cause })
+    try {
+      if (this.#writer.database.isTransaction) this.#writer.database.exec('ROLLBACK')
+    } catch (error) {
+      failure = this.#replaceWriter(error) ?? failure
+    }
     for (const { tx } of done) tx.rolledBack()
-    const error = new StorageError('The database could not commit; look at disk space and permissions.', { cause })
-    for (const job of group) job.reject(error)
+    for (const job of group) job.reject(failure)
+  }
+
+  /** A connection that cannot even roll back is given up; what it had not committed goes with it. */
+  #replaceWriter(cause: unknown): StorageError | undefined {
+    try {
+      this.#writer.close()
+      this.#writer = this.#openWriter()
+      return undefined
+    } catch (error) {
+      return new StorageError('The database could not be opened again after a failure; look at the disk, then restart the server.', { cause: new AggregateError([cause, error]) })
+    }
+  }
+
+  /** Writes the file's user version as it is: a real write that changes nothing. */
+  async #probe(): Promise<void> {
+    await this.transaction(async (tx) => {
+      const [row] = await tx.rows<{ user_version: number }>('PRAGMA user_version', [])
+      await tx.rows(`PRAGMA user_version = ${row?.user_version ?? 0}`, [])
+    })
   }
 }

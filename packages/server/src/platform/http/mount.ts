@@ -6,6 +6,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import { MatrixError, refuse } from '@myelin/protocol/errors.ts'
+import { StorageError } from '#platform/db/database.ts'
 import { RemoteError } from '#platform/fetch/remote-error.ts'
 import { addressKey } from '#platform/limits/address-key.ts'
 import type { RateLimits } from '#platform/limits/rate-limits.ts'
@@ -267,6 +268,10 @@ class EndpointServer {
       return error.timedOut
         ? refuse('M_CONNECTION_TIMEOUT', 'The remote server did not answer in time.')
         : refuse('M_CONNECTION_FAILED', 'The remote server could not be reached or gave no usable answer.')
+    }
+    if (error instanceof StorageError) {
+      this.#logFailure(error, request)
+      return new MatrixError(503, 'M_UNKNOWN', `The server cannot store data at the moment; try again later. ${error.message}`)
     }
     if (error instanceof RequestAborted) return new MatrixError(503, 'M_UNKNOWN', error.message)
     this.#logFailure(error, request)

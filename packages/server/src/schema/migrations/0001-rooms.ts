@@ -1,7 +1,8 @@
 /** Tables of the engine: interned strings, rooms, events, their state and the auth chain's cover index. */
+import { eventsRoomTs } from '../background/0001-events-room-ts.ts'
 import { creates } from '../migration.ts'
 
-export const rooms = creates({ version: 1, name: '0001-rooms', compat: 1 }, [
+export const rooms = creates({ version: 1, name: '0001-rooms', compat: 1, background: [eventsRoomTs] }, [
   `CREATE TABLE IF NOT EXISTS interned_strings (
     string_nid BIGINT NOT NULL PRIMARY KEY,
     string TEXT NOT NULL
@@ -37,7 +38,6 @@ export const rooms = creates({ version: 1, name: '0001-rooms', compat: 1 }, [
   )`,
   'CREATE UNIQUE INDEX IF NOT EXISTS events_event_id ON events (event_id)',
   'CREATE INDEX IF NOT EXISTS events_order_room ON events (room_nid, topological_ordering, stream_ordering)',
-  'CREATE INDEX IF NOT EXISTS events_room_ts ON events (room_nid, origin_server_ts)',
   'CREATE INDEX IF NOT EXISTS events_room_stream ON events (room_nid, stream_ordering)',
   `CREATE TABLE IF NOT EXISTS forward_extremities (
     room_nid BIGINT NOT NULL,

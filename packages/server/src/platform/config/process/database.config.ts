@@ -24,5 +24,5 @@ export const databaseOptions = options({
     sleep_duration_ms: option(integer, { default: 1000, doc: 'Pause between batches.' }),
     min_batch_size: option(integer, { default: 1, doc: 'Smallest batch.' }),
     default_batch_size: option(integer, { default: 100, doc: 'First batch.' }),
-  }, { doc: 'Background update pacing.', effective: false }),
+  }, { doc: 'Background update pacing.', effective: true }),
 })
