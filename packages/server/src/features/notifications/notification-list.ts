@@ -1,6 +1,6 @@
 /**
- * The list of what a user was notified of, newest first. It is made on demand from the events of the rooms that the user has joined, evaluated with the rules
- * of now, so that nothing has to be stored for it and a redacted event is shown redacted.
+ * The list of what a user was notified of, newest first. It is made on demand from the events of the rooms that the user has joined,
+ * evaluated with the rules of now, so that nothing has to be stored for it and a redacted event is shown redacted.
  *
  * Spec: client-server API, "Listing Notifications".
  */

@@ -1,6 +1,7 @@
 /**
- * What users have to be notified of: unread counts and the list of notifications. Nothing is written when an event is sent; the rules are evaluated when the
- * reader asks, over the events since the last time, and counts are stored from time to time so that a restart does not begin anew.
+ * What users have to be notified of: unread counts and the list of notifications. Nothing is written when an event is sent; the rules
+ * are evaluated when the reader asks, over the events since the last time, and counts are stored from time to time so that a restart
+ * does not begin anew.
  *
  * Spec: client-server API, "Receiving notifications", "Listing Notifications".
  */

@@ -1,6 +1,6 @@
 /**
- * Evaluates push rules for one user over events of one room. What the rules ask of the room (members, power levels, the user's display name) is taken from
- * its current state; what is made of an event is shared by all users.
+ * Evaluates push rules for one user over events of one room. What the rules ask of the room (members, power levels, the user's display
+ * name) is taken from its current state; what is made of an event is shared by all users.
  *
  * Spec: client-server API, "Push Rules".
  */

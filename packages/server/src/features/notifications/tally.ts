@@ -121,7 +121,9 @@ export interface UnreadCounts extends Counts {
 /** Splits totals into the main timeline and the threads. */
 export function unreadCountsOf(totals: ReadonlyMap<string, Counts>): UnreadCounts {
   const threads = new Map<string, Counts>()
-  for (const [thread, { notificationCount, highlightCount }] of totals) if (thread !== mainThread) threads.set(thread, { notificationCount, highlightCount })
+  for (const [thread, { notificationCount, highlightCount }] of totals) {
+    if (thread !== mainThread) threads.set(thread, { notificationCount, highlightCount })
+  }
   const { notificationCount, highlightCount } = totals.get(mainThread) ?? nothing
   return { notificationCount, highlightCount, threads }
 }

@@ -16,7 +16,8 @@ export class PresenceStore {
   readonly #changes: Prepared<{ after: number; upTo: number }, PresenceRow>
   readonly #set = new BulkInsert<PresenceRow>(
     'presence.set', 'presence',
-    [['user_id', 'TEXT'], ['stream_id', 'BIGINT'], ['state', 'TEXT'], ['status_msg', 'TEXT'], ['last_active_ts', 'BIGINT'], ['currently_active', 'SMALLINT']],
+    [['user_id', 'TEXT'], ['stream_id', 'BIGINT'], ['state', 'TEXT'], ['status_msg', 'TEXT'], ['last_active_ts', 'BIGINT'],
+      ['currently_active', 'SMALLINT']],
     `(user_id) DO UPDATE SET stream_id = excluded.stream_id, state = excluded.state, status_msg = excluded.status_msg,
       last_active_ts = excluded.last_active_ts, currently_active = excluded.currently_active`,
   )

@@ -108,6 +108,6 @@ const setPushRuleActions = endpoint({
 })
 
 export const pushRulesRoutes = [
-  getPushRules, getPushRulesGlobal, getPushRulesOfKind, getPushRule, setPushRule, deletePushRule, isPushRuleEnabled, setPushRuleEnabled, getPushRuleActions,
-  setPushRuleActions,
+  getPushRules, getPushRulesGlobal, getPushRulesOfKind, getPushRule, setPushRule, deletePushRule, isPushRuleEnabled,
+  setPushRuleEnabled, getPushRuleActions, setPushRuleActions,
 ]

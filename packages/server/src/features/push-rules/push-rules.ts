@@ -1,6 +1,6 @@
 /**
- * The push rules of users. They are kept as the account data `m.push_rules`: what is stored are the user's own rules and changes, what clients read has the
- * server's default rules in it.
+ * The push rules of users. They are kept as the account data `m.push_rules`: what is stored are the user's own rules and changes,
+ * what clients read has the server's default rules in it.
  *
  * Spec: client-server API, "Push Rules", "Push Rules: API".
  */

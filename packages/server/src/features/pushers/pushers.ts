@@ -119,9 +119,12 @@ export class Pushers {
   async #assertValid(userId: UserId, request: PusherRequest): Promise<void> {
     assertKey(request.appId, request.pushkey)
     for (const text of [request.appDisplayName, request.deviceDisplayName, request.profileTag, request.lang]) {
-      if (Buffer.byteLength(text) > textLimitBytes) throw refuse('M_INVALID_PARAM', `Names, profile tag and language of a pusher have at most ${textLimitBytes} bytes.`)
+      if (Buffer.byteLength(text) <= textLimitBytes) continue
+      throw refuse('M_INVALID_PARAM', `Names, profile tag and language of a pusher have at most ${textLimitBytes} bytes.`)
     }
-    if (Buffer.byteLength(JSON.stringify(request.data)) > dataLimitBytes) throw refuse('M_INVALID_PARAM', `The data of a pusher has at most ${dataLimitBytes} bytes.`)
+    if (Buffer.byteLength(JSON.stringify(request.data)) > dataLimitBytes) {
+      throw refuse('M_INVALID_PARAM', `The data of a pusher has at most ${dataLimitBytes} bytes.`)
+    }
     if (request.kind === 'http') assertGateway(request.data)
     else if (request.kind === 'email') await this.#assertAddress(userId, request)
     else throw refuse('M_INVALID_PARAM', 'The kind of a pusher is "http", "email" or null.')
@@ -150,7 +153,9 @@ function assertGateway(data: JsonObject): void {
     throw refuse('M_INVALID_PARAM', `The field data.url must be an http or https URL with the path ${gatewayPath}.`)
   }
   const format = own(data, 'format')
-  if (format !== undefined && typeof format !== 'string') throw refuse('M_INVALID_PARAM', 'The field data.format must be a string such as "event_id_only".')
+  if (format !== undefined && typeof format !== 'string') {
+    throw refuse('M_INVALID_PARAM', 'The field data.format must be a string such as "event_id_only".')
+  }
 }
 
 function pusherOf(row: PusherRow): Pusher {

@@ -28,13 +28,15 @@ export class ReceiptsStore {
     this.#ofRoom = prepare('receipts.ofRoom', ({ roomNid, reader }) =>
       receipts.where('room_nid', '=', roomNid).where(({ or, eb }) => or([eb('receipt_type', '=', 'm.read'), sql<boolean>`user_id = ${reader}`])))
     this.#changes = prepare('receipts.changes', ({ roomNids, after, upTo }) =>
-      receipts.where(anyOf(database.dialect, sql.ref('room_nid'), roomNids)).where('stream_id', '>', after).where('stream_id', '<=', upTo).orderBy('stream_id'))
+      receipts.where(anyOf(database.dialect, sql.ref('room_nid'), roomNids)).where('stream_id', '>', after).where('stream_id', '<=', upTo)
+        .orderBy('stream_id'))
     this.#set = prepare('receipts.set', ({ user_id, room_nid, receipt_type, thread_id, event_id, event_stream, receipt_ts, stream_id }) =>
       db.insertInto('receipts').values({ user_id, room_nid, receipt_type, thread_id, event_id, event_stream, receipt_ts, stream_id })
         .onConflict((conflict) => conflict.columns(['user_id', 'room_nid', 'receipt_type', 'thread_id'])
           .doUpdateSet({ event_id, event_stream, receipt_ts, stream_id }).where('receipts.event_stream', '<', event_stream)))
     this.#deleteOldest = prepare('receipts.deleteOldest', ({ userId, roomNid, type, keep }) => {
-      const mine = db.selectFrom('receipts').select('stream_id').where('user_id', '=', userId).where('room_nid', '=', roomNid).where('receipt_type', '=', type)
+      const mine = db.selectFrom('receipts').select('stream_id')
+        .where('user_id', '=', userId).where('room_nid', '=', roomNid).where('receipt_type', '=', type)
       return db.deleteFrom('receipts').where('user_id', '=', userId).where('room_nid', '=', roomNid).where('receipt_type', '=', type)
         .where('stream_id', 'in', mine.orderBy('stream_id', 'desc').limit(sql<number>`1000000`).offset(sql<number>`${keep}`))
     })

@@ -112,3 +112,15 @@ test('a receipts event shows the unthreaded receipt of an event', () => {
   const position = new ReadPosition([{ thread_id: '', event_stream: 3 }, { thread_id: 'main', event_stream: 7 }, { thread_id: 'main', event_stream: 5 }])
   assert.deepEqual([position.in('main'), position.in('$t'), position.everywhere], [7, 3, 3])
 })
+
+test('receipts for threads of a room are limited', async (t) => {
+  const server = await testServer(t)
+  const { alice, bob, room } = await server.withRoom()
+  const event = await say(alice, room)
+  const { receipts, rooms } = server.services
+  const known = await rooms.require(room)
+  for (let index = 0; index < 1005; index++) await receipts.receive(known, bob.userId as UserId, event, `$thread${index}`, index)
+  const kept = (await receipts.forRoom(known, alice.userId)).map((receipt) => receipt.threadId)
+  assert.equal(kept.length, 1000)
+  assert.ok(kept.includes('$thread1004') && !kept.includes('$thread0'))
+})

@@ -141,7 +141,9 @@ export class Receipts {
 
   async #mark(userId: UserId, room: Room, type: string, event: StoredEvent, threadId: string | undefined): Promise<void> {
     if (type === fullyRead) return this.#markFullyRead(userId, room, event)
-    if (type !== 'm.read' && type !== 'm.read.private') throw refuse('M_INVALID_PARAM', 'A receipt is of the type m.read, m.read.private or m.fully_read.')
+    if (type !== 'm.read' && type !== 'm.read.private') {
+      throw refuse('M_INVALID_PARAM', 'A receipt is of the type m.read, m.read.private or m.fully_read.')
+    }
     const { eventId } = event.event
     if (threadId !== undefined && threadId !== eventId && (await this.#threads.of(event)) !== threadId) {
       throw refuse('M_INVALID_PARAM', 'The event is not in that thread; give the thread of the event, or no thread.')
@@ -198,5 +200,7 @@ function receiptOf(row: StoredReceipt): Receipt {
 function assertThreadId(type: string, threadId: unknown): void {
   if (typeof threadId !== 'string' || threadId === '') throw refuse('M_INVALID_PARAM', 'The field thread_id must be a non-empty string.')
   if (type === fullyRead) throw refuse('M_INVALID_PARAM', 'A fully read marker belongs to no thread; leave out thread_id.')
-  if (threadId !== mainThread && !isEventId(threadId)) throw refuse('M_INVALID_PARAM', 'The field thread_id must be "main" or the event id of a thread\'s root.')
+  if (threadId !== mainThread && !isEventId(threadId)) {
+    throw refuse('M_INVALID_PARAM', 'The field thread_id must be "main" or the event id of a thread\'s root.')
+  }
 }

@@ -49,7 +49,10 @@ export class Reports {
     if (!room || !event || !(await visibility.canSee(reporter, event))) {
       throw refuse('M_NOT_FOUND', 'The event was not found, or you are not joined to its room.')
     }
-    await this.#store.insertEvent({ ...this.#report(reporter), room_id: room.id, event_id: event.event.eventId, reason: reason ?? null, score: score ?? null })
+    const { eventId: reported } = event.event
+    await this.#store.insertEvent({
+      ...this.#report(reporter), room_id: room.id, event_id: reported, reason: reason ?? null, score: score ?? null,
+    })
   }
 
   /** @throws M_NOT_FOUND */

@@ -40,7 +40,9 @@ export class Voip {
   /** Credentials for a user, or undefined where no TURN server is configured. @throws M_GUEST_ACCESS_FORBIDDEN */
   credentials(requester: Requester): TurnCredentials | undefined {
     const { uris, sharedSecret, username, password, userLifetimeMs, allowGuests } = this.#options
-    if (requester.isGuest && !allowGuests) throw refuse('M_GUEST_ACCESS_FORBIDDEN', 'Guests get no TURN credentials on this server; register an account first.')
+    if (requester.isGuest && !allowGuests) {
+      throw refuse('M_GUEST_ACCESS_FORBIDDEN', 'Guests get no TURN credentials on this server; register an account first.')
+    }
     if (uris.length === 0) return undefined
     const ttl = Math.floor(userLifetimeMs / 1000)
     if (sharedSecret !== undefined) {
