@@ -107,35 +107,11 @@ export function composeAccounts(inputs: Inputs) {
     await accounts.settled()
     await sessions.flush()
   })
-  const wellKnownRules: WellKnownRules = {
-    serverName,
-    publicBaseurl: config.public_baseurl,
-    identityServer: config.default_identity_server,
-    extraClientContent: config.extra_well_known_client_content,
-    serveServer: config.serve_server_wellknown,
-  }
   const openid = new Openid({ database, clock, accounts })
-  const encryption = config.encryption_enabled_by_default_for_room_type
-  const featureRules: FeatureRules = {
-    loginTokens: loginTokenRules.enabled,
-    delayedEvents: config.max_event_delay_duration !== null,
-    encryptedPresets: encryption === 'off' ? [] : ['private_chat', 'trusted_private_chat', ...(encryption === 'all' ? ['public_chat'] : [])],
-  }
-  const capabilityRules: CapabilityRules = {
-    defaultRoomVersion: config.default_room_version,
-    changePassword: passwords.enabled === true && passwords.localdb_enabled,
-    setDisplayname: config.enable_set_displayname,
-    setAvatarUrl: config.enable_set_avatar_url,
-    changeThreepids: config.enable_3pid_changes,
-    getLoginToken: loginTokenRules.enabled,
-    forgetOnLeave: config.forget_rooms_on_leave,
-  }
-  const profileRules: ProfileRules = { displaynameFixed: !config.enable_set_displayname, avatarUrlFixed: !config.enable_set_avatar_url }
   return {
     passwordPolicy: passwords.policy,
-    openid, featureRules, capabilityRules, profileRules, serverVersion,
+    openid, ...announcedRules(config), serverVersion,
     uia, accounts, devices, sessions, logins, loginTokenRules, profilePropagation, profiles, registration,
-    wellKnownRules, wellKnownClient: wellKnownClient(wellKnownRules),
     authenticate: sessions.authenticate,
   }
 }
@@ -157,4 +133,33 @@ function registrationRules(config: Config): RegistrationRules {
     defaultUserType: config.user_types.default_user_type,
     userTypes: ['bot', 'support', ...config.user_types.extra_user_types],
   }
+}
+
+/** What the server tells clients about itself. */
+function announcedRules(config: Config) {
+  const passwords = config.password_config
+  const wellKnownRules: WellKnownRules = {
+    serverName: config.server_name,
+    publicBaseurl: config.public_baseurl,
+    identityServer: config.default_identity_server,
+    extraClientContent: config.extra_well_known_client_content,
+    serveServer: config.serve_server_wellknown,
+  }
+  const encryption = config.encryption_enabled_by_default_for_room_type
+  const featureRules: FeatureRules = {
+    loginTokens: config.login_via_existing_session.enabled,
+    delayedEvents: config.max_event_delay_duration !== null,
+    encryptedPresets: encryption === 'off' ? [] : ['private_chat', 'trusted_private_chat', ...(encryption === 'all' ? ['public_chat'] : [])],
+  }
+  const capabilityRules: CapabilityRules = {
+    defaultRoomVersion: config.default_room_version,
+    changePassword: passwords.enabled === true && passwords.localdb_enabled,
+    setDisplayname: config.enable_set_displayname,
+    setAvatarUrl: config.enable_set_avatar_url,
+    changeThreepids: config.enable_3pid_changes,
+    getLoginToken: config.login_via_existing_session.enabled,
+    forgetOnLeave: config.forget_rooms_on_leave,
+  }
+  const profileRules: ProfileRules = { displaynameFixed: !config.enable_set_displayname, avatarUrlFixed: !config.enable_set_avatar_url }
+  return { wellKnownRules, wellKnownClient: wellKnownClient(wellKnownRules), featureRules, capabilityRules, profileRules }
 }

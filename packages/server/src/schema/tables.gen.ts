@@ -228,6 +228,7 @@ export interface OneTimeKeyAlgorithmsTable {
   user_id: UserId
   device_id: string
   algorithm: string
+  slot: number
   fallback_key_id: string | null
   fallback_json: string | null
   fallback_used: Generated<number>
@@ -235,9 +236,6 @@ export interface OneTimeKeyAlgorithmsTable {
 
 export interface OneTimeKeysTable {
   key_nid: number
-  user_id: UserId
-  device_id: string
-  algorithm: string
   key_id: string
   json: string
 }
@@ -483,6 +481,7 @@ export interface UsersTable {
   is_suspended: Generated<number>
   is_shadow_banned: Generated<number>
   is_approved: Generated<number>
+  is_leaving: Generated<number>
   user_type: string | null
   appservice_id: string | null
 }

@@ -11,7 +11,7 @@ type AccountTables = Pick<Tables, 'users' | 'user_threepids'>
 export type AccountRow = Selectable<UsersTable>
 /** Columns that change after an account was made. */
 export type AccountChange = Partial<Pick<AccountRow,
-  'password_hash' | 'is_admin' | 'is_guest' | 'is_deactivated' | 'is_erased' | 'is_locked' | 'is_suspended' | 'is_shadow_banned' | 'is_approved' | 'user_type'>>
+  'password_hash' | 'is_admin' | 'is_guest' | 'is_deactivated' | 'is_erased' | 'is_locked' | 'is_suspended' | 'is_shadow_banned' | 'is_approved' | 'is_leaving' | 'user_type'>>
 /** A row of `user_threepids`. */
 export type ThreepidRow = Selectable<UserThreepidsTable>
 
@@ -19,6 +19,7 @@ export class AccountsStore {
   readonly #database: Database
   readonly #byId: Prepared<{ userId: UserId }, AccountRow>
   readonly #byFoldedId: Prepared<{ foldedId: string }, AccountRow>
+  readonly #leaving: Prepared<Record<string, never>, { user_id: UserId }>
   readonly #insert: Prepared<AccountRow, unknown>
   readonly #threepids: Prepared<{ userId: UserId }, ThreepidRow>
   readonly #ofThreepid: Prepared<{ medium: string; address: string }, ThreepidRow>
@@ -30,11 +31,12 @@ export class AccountsStore {
     const select = db.selectFrom('users').selectAll()
     this.#byId = prepare('accounts.byId', ({ userId }) => select.where('user_id', '=', userId))
     this.#byFoldedId = prepare('accounts.byFoldedId', ({ foldedId }) => select.where('folded_id', '=', foldedId).limit(3))
+    this.#leaving = prepare('accounts.leaving', () => db.selectFrom('users').select('user_id').where('is_leaving', '=', 1).orderBy('user_id'))
     this.#insert = prepare('accounts.insert', (row) =>
       db.insertInto('users').values({
         user_id: row.user_id, folded_id: row.folded_id, password_hash: row.password_hash, created_ts: row.created_ts, is_guest: row.is_guest,
         is_admin: row.is_admin, is_deactivated: row.is_deactivated, is_erased: row.is_erased, is_locked: row.is_locked, is_suspended: row.is_suspended,
-        is_shadow_banned: row.is_shadow_banned, is_approved: row.is_approved, user_type: row.user_type, appservice_id: row.appservice_id,
+        is_shadow_banned: row.is_shadow_banned, is_approved: row.is_approved, is_leaving: row.is_leaving, user_type: row.user_type, appservice_id: row.appservice_id,
       }))
     const threepids = db.selectFrom('user_threepids').selectAll()
     this.#threepids = prepare('accounts.threepids', ({ userId }) => threepids.where('user_id', '=', userId).orderBy('medium').orderBy('address'))
@@ -49,6 +51,11 @@ export class AccountsStore {
   /** Accounts whose id differs in upper and lower case only; at most three. */
   byFoldedId(runner: Database | Tx, foldedId: string): Promise<AccountRow[]> {
     return this.#byFoldedId.all(runner, { foldedId })
+  }
+
+  /** Deactivated users who have not left everything yet. */
+  async leaving(): Promise<UserId[]> {
+    return (await this.#leaving.all(this.#database, {})).map((row) => row.user_id)
   }
 
   async insert(tx: Tx, row: AccountRow): Promise<void> {

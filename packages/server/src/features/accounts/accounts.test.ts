@@ -75,3 +75,24 @@ test('a deactivated user leaves the rooms', async (t) => {
   const member = await alice.get(`/rooms/${encodeURIComponent(room)}/state/m.room.member/${encodeURIComponent(bob.userId)}`).ok()
   assert.equal(member['membership'], 'leave')
 })
+
+test('clearing away goes on after it was interrupted', async (t) => {
+  const server = await testServer(t)
+  const { bob } = await server.withRoom()
+  const { accounts } = server.services
+  let isBroken = true
+  const done: string[] = []
+  accounts.afterDeactivation(async (userId) => {
+    if (isBroken) throw new Error('the room was not reachable')
+    done.push(userId)
+  })
+  await bob.post('/account/deactivate', { auth: { ...auth, identifier: { type: 'm.id.user', user: 'bob' }, password: 'password-of-bob' } }).ok()
+  await accounts.settled()
+  assert.equal(server.errors.length, 1)
+  isBroken = false
+  await accounts.resume()
+  await accounts.settled()
+  await accounts.resume()
+  await accounts.settled()
+  assert.deepEqual(done, [bob.userId])
+})

@@ -3,7 +3,7 @@
  *
  * Spec: client-server API, "Account management", "Account deactivation", "Account locking", "Account suspension".
  */
-import { MatrixError, refuse } from '@myelin/protocol/errors.ts'
+import { refuse, type MatrixError } from '@myelin/protocol/errors.ts'
 import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import { isObject, own, type JsonObject } from '@myelin/protocol/json/json.ts'
 import type { Cache, CacheBudget } from '#platform/cache/cache.ts'
@@ -147,7 +147,7 @@ export class Accounts {
     const row: AccountRow = {
       user_id: account.userId, folded_id: foldedId, password_hash: account.passwordHash ?? null, created_ts: this.#needs.clock.now(),
       is_guest: flag(account.isGuest), is_admin: flag(account.isAdmin), is_deactivated: 0, is_erased: 0, is_locked: 0, is_suspended: 0,
-      is_shadow_banned: 0, is_approved: 1, user_type: account.userType ?? null, appservice_id: account.appserviceId ?? null,
+      is_shadow_banned: 0, is_approved: 1, is_leaving: 0, user_type: account.userType ?? null, appservice_id: account.appserviceId ?? null,
     }
     try {
       await this.#store.insert(tx, row)
@@ -254,26 +254,34 @@ export class Accounts {
    */
   async deactivate(userId: UserId, options: { readonly erase: boolean }): Promise<void> {
     await this.#needs.database.transaction(async (tx) => {
-      await this.#update(tx, userId, { is_deactivated: 1, password_hash: null, ...(options.erase ? { is_erased: 1 } : {}) })
+      await this.#update(tx, userId, { is_deactivated: 1, is_leaving: 1, password_hash: null, ...(options.erase ? { is_erased: 1 } : {}) })
       await this.#store.deleteThreepids(tx, userId)
       for (const listener of this.#deactivated) await listener(tx, userId, options)
     })
-    const run = this.#clearAway(userId).finally(() => this.#running.delete(run))
-    this.#running.add(run)
+    this.#startClearing(userId)
+  }
+
+  /** Goes on with deactivations that a restart has interrupted; called once everything is built. */
+  async resume(): Promise<void> {
+    for (const userId of await this.#store.leaving()) this.#startClearing(userId)
   }
 
   /** Gives a deactivated account back to its user, without a password. */
   async reactivate(userId: UserId): Promise<void> {
-    await this.#needs.database.transaction((tx) => this.#update(tx, userId, { is_deactivated: 0, is_erased: 0 }))
+    await this.#needs.database.transaction((tx) => this.#update(tx, userId, { is_deactivated: 0, is_erased: 0, is_leaving: 0 }))
+  }
+
+  #startClearing(userId: UserId): void {
+    const run = this.#clearAway(userId).finally(() => this.#running.delete(run))
+    this.#running.add(run)
   }
 
   async #clearAway(userId: UserId): Promise<void> {
-    for (const work of this.#afterDeactivation) {
-      try {
-        await work(userId)
-      } catch (error) {
-        this.#needs.logger.error('A deactivated account could not be cleared away completely.', { userId, error })
-      }
+    try {
+      for (const work of this.#afterDeactivation) await work(userId)
+      await this.#needs.database.transaction((tx) => this.#store.update(tx, userId, { is_leaving: 0 }))
+    } catch (error) {
+      this.#needs.logger.error('A deactivated account could not be cleared away completely; the next start tries again.', { userId, error })
     }
   }
 

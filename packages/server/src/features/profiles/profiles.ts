@@ -200,8 +200,8 @@ export class Profiles {
     const generation = this.#generation
     const row = await this.#store.byUser(userId)
     const profile = new Map<string, JsonValue>()
-    if (row?.displayname != null) profile.set('displayname', row.displayname)
-    if (row?.avatar_url != null) profile.set('avatar_url', row.avatar_url)
+    if (row && row.displayname !== null) profile.set('displayname', row.displayname)
+    if (row && row.avatar_url !== null) profile.set('avatar_url', row.avatar_url)
     for (const field of await this.#store.fields(this.#needs.database, userId)) profile.set(field.name, JSON.parse(field.value))
     if (generation === this.#generation) this.#cache.set(userId, profile)
     return profile

@@ -3,7 +3,7 @@
  *
  * Spec: client-server API, "Using access tokens", "Refreshing access tokens", "Soft logout", "Token-based login".
  */
-import { MatrixError, refuse } from '@myelin/protocol/errors.ts'
+import { refuse, type MatrixError } from '@myelin/protocol/errors.ts'
 import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import type { Cache, CacheBudget } from '#platform/cache/cache.ts'
 import type { Clock } from '#platform/clock.ts'

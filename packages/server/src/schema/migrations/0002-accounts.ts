@@ -15,10 +15,12 @@ export const accounts = creates({ version: 2, name: '0002-accounts', compat: 1 }
     is_suspended SMALLINT NOT NULL DEFAULT 0,
     is_shadow_banned SMALLINT NOT NULL DEFAULT 0,
     is_approved SMALLINT NOT NULL DEFAULT 1,
+    is_leaving SMALLINT NOT NULL DEFAULT 0,
     user_type TEXT,
     appservice_id TEXT
   ) WITHOUT ROWID`,
   'CREATE INDEX IF NOT EXISTS users_folded_id ON users (folded_id)',
+  'CREATE INDEX IF NOT EXISTS users_leaving ON users (user_id) WHERE is_leaving = 1',
   'CREATE INDEX IF NOT EXISTS users_created ON users (created_ts)',
   `CREATE TABLE IF NOT EXISTS user_threepids (
     medium TEXT NOT NULL,
