@@ -17,9 +17,16 @@ export interface AlgorithmRow {
   readonly user_id: UserId
   readonly device_id: string
   readonly algorithm: string
+  readonly slot: number
   readonly fallback_key_id: string | null
   readonly fallback_json: string | null
   readonly fallback_used: number
+}
+
+/** As `AlgorithmRow`, with how many one-time keys there are and the number of the newest. */
+export interface StockRow extends AlgorithmRow {
+  readonly count: number
+  readonly last_nid: number | null
 }
 
 /** As `AlgorithmRow`, with the one-time key that comes next. */
@@ -27,15 +34,19 @@ export interface OfferRow extends AlgorithmRow {
   readonly next_nid: number | null
 }
 
+/** Numbers of a slot: a device that lives for centuries does not use them up. */
+export const slotSize = 2 ** 24
+
 interface DeviceParams {
   readonly userId: UserId
   readonly deviceId: string
 }
 
+/** Keys of the slot of `offer`: one range of the table's own order. */
+const ofSlot = sql<boolean>`key.key_nid >= offer.slot * ${sql.lit(slotSize)} AND key.key_nid < (offer.slot + 1) * ${sql.lit(slotSize)}`
+
 export class OneTimeKeysStore {
-  readonly #database: Database
-  readonly #counts: Prepared<DeviceParams, { algorithm: string; count: number }>
-  readonly #algorithms: Prepared<DeviceParams, AlgorithmRow>
+  readonly #stock: Prepared<DeviceParams, StockRow>
   readonly #byKeyIds: Prepared<DeviceParams & { keyIds: readonly string[] }, { algorithm: string; key_id: string; json: string }>
   readonly #offers: Prepared<{ userIds: readonly string[]; deviceIds: readonly string[] }, OfferRow>
   readonly #take: Prepared<{ nids: readonly number[] }, OneTimeKeyRow>
@@ -43,61 +54,52 @@ export class OneTimeKeysStore {
   readonly #deleteKeys: Prepared<{ userId: UserId; deviceIds: readonly string[] }, unknown>
   readonly #deleteAlgorithms: Prepared<{ userId: UserId; deviceIds: readonly string[] }, unknown>
   readonly #insert = new BulkInsert<OneTimeKeyRow>(
-    'oneTimeKeys.insert', 'one_time_keys',
-    [['key_nid', 'BIGINT'], ['user_id', 'TEXT'], ['device_id', 'TEXT'], ['algorithm', 'TEXT'], ['key_id', 'TEXT'], ['json', 'TEXT']],
-    '(user_id, device_id, algorithm, key_id) DO NOTHING',
+    'oneTimeKeys.insert', 'one_time_keys', [['key_nid', 'BIGINT'], ['key_id', 'TEXT'], ['json', 'TEXT']],
   )
-  readonly #addAlgorithms = new BulkInsert<{ user_id: UserId; device_id: string; algorithm: string }>(
-    'oneTimeKeys.addAlgorithms', 'one_time_key_algorithms',
-    [['user_id', 'TEXT'], ['device_id', 'TEXT'], ['algorithm', 'TEXT']],
-    '(user_id, device_id, algorithm) DO NOTHING',
-  )
-  readonly #setFallbacks = new BulkInsert<AlgorithmRow>(
-    'oneTimeKeys.setFallbacks', 'one_time_key_algorithms',
-    [['user_id', 'TEXT'], ['device_id', 'TEXT'], ['algorithm', 'TEXT'], ['fallback_key_id', 'TEXT'], ['fallback_json', 'TEXT'], ['fallback_used', 'SMALLINT']],
+  readonly #putAlgorithms = new BulkInsert<AlgorithmRow>(
+    'oneTimeKeys.putAlgorithms', 'one_time_key_algorithms',
+    [['user_id', 'TEXT'], ['device_id', 'TEXT'], ['algorithm', 'TEXT'], ['slot', 'BIGINT'], ['fallback_key_id', 'TEXT'], ['fallback_json', 'TEXT'],
+      ['fallback_used', 'SMALLINT']],
     `(user_id, device_id, algorithm) DO UPDATE SET fallback_key_id = excluded.fallback_key_id, fallback_json = excluded.fallback_json,
       fallback_used = excluded.fallback_used`,
   )
 
   constructor(database: Database) {
-    this.#database = database
     const db = buildersFor<OneTimeKeyTables>(database.dialect)
-    const ofDevice = ({ userId, deviceId }: DeviceParams) => db.selectFrom('one_time_keys').where('user_id', '=', userId).where('device_id', '=', deviceId)
-    const anyDevice = (ids: readonly string[]) => anyOf(database.dialect, sql.ref('device_id'), ids)
-    this.#counts = prepare('oneTimeKeys.counts', (device) =>
-      ofDevice(device).select((eb) => ['algorithm', eb.fn.countAll<number>().as('count')]).groupBy('algorithm'))
-    this.#algorithms = prepare('oneTimeKeys.algorithms', ({ userId, deviceId }) =>
-      db.selectFrom('one_time_key_algorithms').selectAll().where('user_id', '=', userId).where('device_id', '=', deviceId))
+    const anyDevice = (ids: readonly string[]) => anyOf(database.dialect, sql.ref('offer.device_id'), ids)
+    const offers = db.selectFrom('one_time_key_algorithms as offer')
+    const keysOf = (userId: UserId) => offers.innerJoin('one_time_keys as key', (join) => join.on(ofSlot)).where('offer.user_id', '=', userId)
+    this.#stock = prepare('oneTimeKeys.stock', ({ userId, deviceId }) =>
+      offers.selectAll('offer').select((eb) => [
+        eb.selectFrom('one_time_keys as key').select((inner) => inner.fn.countAll<number>().as('count')).where(ofSlot).$asScalar().$notNull().as('count'),
+        eb.selectFrom('one_time_keys as key').select((inner) => inner.fn.max('key.key_nid').as('nid')).where(ofSlot).as('last_nid'),
+      ]).where('offer.user_id', '=', userId).where('offer.device_id', '=', deviceId))
     this.#byKeyIds = prepare('oneTimeKeys.byKeyIds', ({ userId, deviceId, keyIds }) =>
-      ofDevice({ userId, deviceId }).select(['algorithm', 'key_id', 'json']).where(anyOf(database.dialect, sql.ref('key_id'), keyIds)))
+      keysOf(userId).select(['offer.algorithm', 'key.key_id', 'key.json']).where('offer.device_id', '=', deviceId)
+        .where(anyOf(database.dialect, sql.ref('key.key_id'), keyIds)))
     this.#offers = prepare('oneTimeKeys.offers', ({ userIds, deviceIds }) =>
-      db.selectFrom('one_time_key_algorithms as offer').selectAll('offer')
-        .select((eb) => eb.selectFrom('one_time_keys as key').select((inner) => inner.fn.min('key.key_nid').as('nid'))
-          .whereRef('key.user_id', '=', 'offer.user_id').whereRef('key.device_id', '=', 'offer.device_id')
-          .whereRef('key.algorithm', '=', 'offer.algorithm').as('next_nid'))
-        .where(anyOf(database.dialect, sql.ref('offer.user_id'), userIds)).where(anyOf(database.dialect, sql.ref('offer.device_id'), deviceIds)))
+      offers.selectAll('offer')
+        .select((eb) => eb.selectFrom('one_time_keys as key').select((inner) => inner.fn.min('key.key_nid').as('nid')).where(ofSlot).as('next_nid'))
+        .where(anyOf(database.dialect, sql.ref('offer.user_id'), userIds)).where(anyDevice(deviceIds)))
     this.#take = prepare('oneTimeKeys.take', ({ nids }) =>
       db.deleteFrom('one_time_keys').where(anyOf(database.dialect, sql.ref('key_nid'), nids)).returningAll())
     this.#useFallback = prepare('oneTimeKeys.useFallback', ({ userId, deviceId, algorithm, used }) =>
       db.updateTable('one_time_key_algorithms').set({ fallback_used: used })
         .where('user_id', '=', userId).where('device_id', '=', deviceId).where('algorithm', '=', algorithm))
     this.#deleteKeys = prepare('oneTimeKeys.deleteKeys', ({ userId, deviceIds }) =>
-      db.deleteFrom('one_time_keys').where('user_id', '=', userId).where(anyDevice(deviceIds)))
+      db.deleteFrom('one_time_keys').where('key_nid', 'in', keysOf(userId).select('key.key_nid').where(anyDevice(deviceIds))))
     this.#deleteAlgorithms = prepare('oneTimeKeys.deleteAlgorithms', ({ userId, deviceIds }) =>
-      db.deleteFrom('one_time_key_algorithms').where('user_id', '=', userId).where(anyDevice(deviceIds)))
+      db.deleteFrom('one_time_key_algorithms').where('user_id', '=', userId).where(anyOf(database.dialect, sql.ref('device_id'), deviceIds)))
   }
 
-  static async lastNid(database: Database): Promise<number> {
-    const [row] = await database.rows<{ last: number | null }>('SELECT max(key_nid) AS last FROM one_time_keys', [])
+  static async lastSlot(database: Database): Promise<number> {
+    const [row] = await database.rows<{ last: number | null }>('SELECT max(slot) AS last FROM one_time_key_algorithms', [])
     return row?.last ?? 0
   }
 
-  counts(runner: Runner, userId: UserId, deviceId: string): Promise<{ algorithm: string; count: number }[]> {
-    return this.#counts.all(runner, { userId, deviceId })
-  }
-
-  algorithms(runner: Runner, userId: UserId, deviceId: string): Promise<AlgorithmRow[]> {
-    return this.#algorithms.all(runner, { userId, deviceId })
+  /** What a device has of each algorithm. */
+  stock(runner: Runner, userId: UserId, deviceId: string): Promise<StockRow[]> {
+    return this.#stock.all(runner, { userId, deviceId })
   }
 
   byKeyIds(runner: Runner, userId: UserId, deviceId: string, keyIds: readonly string[]): Promise<{ algorithm: string; key_id: string; json: string }[]> {
@@ -118,12 +120,9 @@ export class OneTimeKeysStore {
     await this.#insert.run(tx, rows)
   }
 
-  async addAlgorithms(tx: Tx, rows: readonly { user_id: UserId; device_id: string; algorithm: string }[]): Promise<void> {
-    await this.#addAlgorithms.run(tx, rows)
-  }
-
-  async setFallbacks(tx: Tx, rows: readonly AlgorithmRow[]): Promise<void> {
-    await this.#setFallbacks.run(tx, rows)
+  /** Makes algorithms of a device known, and sets their fallback keys; a known one keeps its slot. */
+  async putAlgorithms(tx: Tx, rows: readonly AlgorithmRow[]): Promise<void> {
+    await this.#putAlgorithms.run(tx, rows)
   }
 
   async useFallback(tx: Tx, row: AlgorithmRow): Promise<void> {
@@ -133,9 +132,5 @@ export class OneTimeKeysStore {
   async deleteDevices(tx: Tx, userId: UserId, deviceIds: readonly string[]): Promise<void> {
     await this.#deleteKeys.run(tx, { userId, deviceIds })
     await this.#deleteAlgorithms.run(tx, { userId, deviceIds })
-  }
-
-  get database(): Database {
-    return this.#database
   }
 }

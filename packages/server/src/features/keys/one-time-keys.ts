@@ -9,7 +9,7 @@ import { canonicalJson } from '@myelin/protocol/json/canonical.ts'
 import { isObject, own, type JsonValue } from '@myelin/protocol/json/json.ts'
 import type { Cache, CacheBudget } from '#platform/cache/cache.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
-import { OneTimeKeysStore, type AlgorithmRow, type OfferRow, type OneTimeKeyRow } from './one-time-keys.store.ts'
+import { OneTimeKeysStore, slotSize, type AlgorithmRow, type OfferRow, type StockRow } from './one-time-keys.store.ts'
 
 /** A key of an upload. */
 export interface UploadedKey {
@@ -51,17 +51,17 @@ export class OneTimeKeys {
   readonly #store: OneTimeKeysStore
   readonly #supplies: Cache<string, KeySupply>
   #generation = 0
-  #lastNid: number
+  #lastSlot: number
 
-  private constructor(needs: { readonly database: Database; readonly caches: CacheBudget }, lastNid: number) {
+  private constructor(needs: { readonly database: Database; readonly caches: CacheBudget }, lastSlot: number) {
     this.#database = needs.database
     this.#store = new OneTimeKeysStore(needs.database)
     this.#supplies = needs.caches.cache('one_time_key_supplies', () => 250)
-    this.#lastNid = lastNid
+    this.#lastSlot = lastSlot
   }
 
   static async open(needs: { readonly database: Database; readonly caches: CacheBudget }): Promise<OneTimeKeys> {
-    return new OneTimeKeys(needs, await OneTimeKeysStore.lastNid(needs.database))
+    return new OneTimeKeys(needs, await OneTimeKeysStore.lastSlot(needs.database))
   }
 
   /** What a device has left; from memory while nothing changes. */
@@ -82,20 +82,24 @@ export class OneTimeKeys {
   async store(tx: Tx, userId: UserId, deviceId: string, oneTime: readonly UploadedKey[], fallback: readonly UploadedKey[]): Promise<void> {
     if (oneTime.length === 0 && fallback.length === 0) return
     const added = await this.#withoutKnown(tx, userId, deviceId, oneTime)
-    const counts = await this.#store.counts(tx, userId, deviceId)
-    const total = counts.reduce((sum, row) => sum + row.count, 0) + added.length
-    if (total > keyLimit) throw refuse('M_TOO_LARGE', `A device may have at most ${keyLimit} one-time keys; ${total - added.length} are still unclaimed.`)
-    const known = await this.#store.algorithms(tx, userId, deviceId)
-    const algorithms = new Set([...known, ...added, ...fallback].map((entry) => entry.algorithm))
-    if (algorithms.size > algorithmLimit) throw refuse('M_TOO_LARGE', `A device may have keys of at most ${algorithmLimit} algorithms.`)
-    const device = { user_id: userId, device_id: deviceId }
-    const usedBefore = new Map(known.map((row) => [row.algorithm, row]))
-    await this.#store.addAlgorithms(tx, [...new Set(added.map((key) => key.algorithm))].map((algorithm) => ({ ...device, algorithm })))
-    await this.#store.insert(tx, added.map((key) => ({ key_nid: ++this.#lastNid, ...device, algorithm: key.algorithm, key_id: key.keyId, json: key.json })))
-    await this.#store.setFallbacks(tx, fallback.map((key) => {
-      const before = usedBefore.get(key.algorithm)
-      const isSame = before !== undefined && before.fallback_key_id === key.keyId && before.fallback_json === key.json
-      return { ...device, algorithm: key.algorithm, fallback_key_id: key.keyId, fallback_json: key.json, fallback_used: isSame ? before.fallback_used : 0 }
+    const known = new Map((await this.#store.stock(tx, userId, deviceId)).map((row) => [row.algorithm, row]))
+    const unclaimed = [...known.values()].reduce((sum, row) => sum + row.count, 0)
+    if (unclaimed + added.length > keyLimit) throw refuse('M_TOO_LARGE', `A device may have at most ${keyLimit} one-time keys; ${unclaimed} are still unclaimed.`)
+    const fallbacks = new Map(fallback.map((key) => [key.algorithm, key]))
+    const algorithms = new Set([...added, ...fallback].map((key) => key.algorithm))
+    if (new Set([...known.keys(), ...algorithms]).size > algorithmLimit) {
+      throw refuse('M_TOO_LARGE', `A device may have keys of at most ${algorithmLimit} algorithms.`)
+    }
+    const rows = [...algorithms].map((algorithm) => {
+      const before = known.get(algorithm) ?? this.#newAlgorithm(userId, deviceId, algorithm)
+      return withFallback(before, fallbacks.get(algorithm))
+    })
+    await this.#store.putAlgorithms(tx, rows.filter((row) => !known.has(row.algorithm) || fallbacks.has(row.algorithm)))
+    const last = new Map(rows.map((row) => [row.algorithm, row.last_nid ?? row.slot * slotSize]))
+    await this.#store.insert(tx, added.map((key) => {
+      const keyNid = (last.get(key.algorithm) ?? 0) + 1
+      last.set(key.algorithm, keyNid)
+      return { key_nid: keyNid, key_id: key.keyId, json: key.json }
     }))
     this.#forget(tx, [{ userId, deviceId }])
   }
@@ -122,10 +126,13 @@ export class OneTimeKeys {
       // In one order for everybody, so that two claims of the same devices never wait for each other.
       const nids = mine.flatMap((offer) => (offer.next_nid === null ? [] : [offer.next_nid])).sort((a, b) => a - b)
       const taken = nids.length > 0 ? await this.#store.take(tx, nids) : []
-      for (const row of taken) claimed.push(fromOneTime(row))
+      const got = new Map(taken.map((row) => [row.key_nid, row]))
+      for (const offer of mine) {
+        const key = offer.next_nid === null ? undefined : got.get(offer.next_nid)
+        if (key) claimed.push({ userId: offer.user_id, deviceId: offer.device_id, algorithm: offer.algorithm, keyId: key.key_id, json: key.json })
+      }
       claimed.push(...(await this.#useFallbacks(tx, mine)))
       // Who offered a key that was not taken has lost it to another claim, and is asked again.
-      const got = new Set(taken.map((row) => row.key_nid))
       const again = mine.filter((offer) => offer.next_nid !== null && !got.has(offer.next_nid))
       open = new Map(again.flatMap((offer) => {
         const claim = open.get(offerKey(offer))
@@ -161,11 +168,16 @@ export class OneTimeKeys {
     })
   }
 
+  #newAlgorithm(userId: UserId, deviceId: string, algorithm: string): StockRow {
+    const slot = ++this.#lastSlot
+    return { user_id: userId, device_id: deviceId, algorithm, slot, fallback_key_id: null, fallback_json: null, fallback_used: 0, count: 0, last_nid: null }
+  }
+
   async #read(userId: UserId, deviceId: string): Promise<KeySupply> {
     const counts = new Map<string, number>([['signed_curve25519', 0]])
-    for (const row of await this.#store.counts(this.#database, userId, deviceId)) counts.set(row.algorithm, row.count)
-    const algorithms = await this.#store.algorithms(this.#database, userId, deviceId)
-    const unused = algorithms.filter((row) => row.fallback_key_id !== null && row.fallback_used === 0)
+    const stock = await this.#store.stock(this.#database, userId, deviceId)
+    for (const row of stock) if (row.count > 0) counts.set(row.algorithm, row.count)
+    const unused = stock.filter((row) => row.fallback_key_id !== null && row.fallback_used === 0)
     return { counts: Object.fromEntries(counts), unusedFallbackTypes: unused.map((row) => row.algorithm) }
   }
 
@@ -214,8 +226,10 @@ export function assertOnePerAlgorithm(keys: readonly UploadedKey[]): void {
   }
 }
 
-function fromOneTime(row: OneTimeKeyRow): ClaimedKey {
-  return { userId: row.user_id, deviceId: row.device_id, algorithm: row.algorithm, keyId: row.key_id, json: row.json }
+/** The row with another fallback key; the same key stays used. */
+function withFallback(row: StockRow, key: UploadedKey | undefined): StockRow {
+  if (!key || (row.fallback_key_id === key.keyId && row.fallback_json === key.json)) return row
+  return { ...row, fallback_key_id: key.keyId, fallback_json: key.json, fallback_used: 0 }
 }
 
 function offerKey(offer: AlgorithmRow): string {

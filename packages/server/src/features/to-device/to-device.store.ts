@@ -71,12 +71,9 @@ export class ToDeviceStore {
       db.deleteFrom('to_device_transactions').where('user_id', '=', userId).where(anyDevice(deviceIds)))
   }
 
-  /** A position that no message has had yet or ever lies above: delivered messages are deleted, so the highest one left does not tell. */
+  /** A position that no message lies above, now or ever before: delivered messages are deleted, so those that are left do not tell. */
   static async reserved(database: Database): Promise<number> {
-    const [row] = await database.rows<{ last: number | null }>(
-      'SELECT max(id) AS last FROM (SELECT max(reserved_up_to) AS id FROM to_device_reservation UNION ALL SELECT max(stream_id) AS id FROM to_device_messages) AS ids',
-      [],
-    )
+    const [row] = await database.rows<{ last: number | null }>('SELECT max(reserved_up_to) AS last FROM to_device_reservation', [])
     return row?.last ?? 0
   }
 

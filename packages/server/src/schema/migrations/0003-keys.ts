@@ -8,25 +8,23 @@ export const keys = creates({ version: 3, name: '0003-keys', compat: 1 }, [
     json TEXT NOT NULL,
     PRIMARY KEY (user_id, device_id)
   )`,
+  // Keys of one device and algorithm share a slot: key_nid is slot * 2^24 plus a number in the order of upload.
   `CREATE TABLE IF NOT EXISTS one_time_keys (
     key_nid BIGINT NOT NULL PRIMARY KEY,
-    user_id TEXT NOT NULL,
-    device_id TEXT NOT NULL,
-    algorithm TEXT NOT NULL,
     key_id TEXT NOT NULL,
     json TEXT NOT NULL
   )`,
-  'CREATE UNIQUE INDEX IF NOT EXISTS one_time_keys_key ON one_time_keys (user_id, device_id, algorithm, key_id)',
-  'CREATE INDEX IF NOT EXISTS one_time_keys_order ON one_time_keys (user_id, device_id, algorithm, key_nid)',
   `CREATE TABLE IF NOT EXISTS one_time_key_algorithms (
     user_id TEXT NOT NULL,
     device_id TEXT NOT NULL,
     algorithm TEXT NOT NULL,
+    slot BIGINT NOT NULL,
     fallback_key_id TEXT,
     fallback_json TEXT,
     fallback_used SMALLINT NOT NULL DEFAULT 0,
     PRIMARY KEY (user_id, device_id, algorithm)
   )`,
+  'CREATE UNIQUE INDEX IF NOT EXISTS one_time_key_algorithms_slot ON one_time_key_algorithms (slot)',
   `CREATE TABLE IF NOT EXISTS cross_signing_keys (
     user_id TEXT NOT NULL,
     key_type TEXT NOT NULL,
@@ -84,7 +82,6 @@ export const keys = creates({ version: 3, name: '0003-keys', compat: 1 }, [
     json TEXT NOT NULL,
     PRIMARY KEY (user_id, device_id, stream_id)
   )`,
-  'CREATE INDEX IF NOT EXISTS to_device_messages_stream ON to_device_messages (stream_id)',
   `CREATE TABLE IF NOT EXISTS to_device_transactions (
     user_id TEXT NOT NULL,
     device_id TEXT NOT NULL,
@@ -94,6 +91,7 @@ export const keys = creates({ version: 3, name: '0003-keys', compat: 1 }, [
     PRIMARY KEY (user_id, device_id, event_type, txn_id)
   ) WITHOUT ROWID`,
   'CREATE INDEX IF NOT EXISTS to_device_transactions_ts ON to_device_transactions (received_ts)',
+  // Delivered messages are deleted, so what is left does not tell which positions were used; no message is above the reservation.
   `CREATE TABLE IF NOT EXISTS to_device_reservation (
     only_row SMALLINT NOT NULL PRIMARY KEY,
     reserved_up_to BIGINT NOT NULL

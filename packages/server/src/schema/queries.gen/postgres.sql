@@ -6,6 +6,9 @@ select "scope", "account_data_type" as "type", "content" from "account_data" whe
 -- accountData.count
 select count(*) as "count" from "account_data" where "user_id" = $1;
 
+-- accountData.deleteAll
+delete from "account_data" where "user_id" = $1;
+
 -- accountData.ignore
 insert into "ignored_users" ("ignorer_user_id", "ignored_user_id") values ($1, $2);
 
@@ -40,7 +43,10 @@ select * from "users" where "user_id" = $1;
 delete from "user_threepids" where "user_id" = $1;
 
 -- accounts.insert
-insert into "users" ("user_id", "folded_id", "password_hash", "created_ts", "is_guest", "is_admin", "is_deactivated", "is_erased", "is_locked", "is_suspended", "is_shadow_banned", "is_approved", "user_type", "appservice_id") values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14);
+insert into "users" ("user_id", "folded_id", "password_hash", "created_ts", "is_guest", "is_admin", "is_deactivated", "is_erased", "is_locked", "is_suspended", "is_shadow_banned", "is_approved", "is_leaving", "user_type", "appservice_id") values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15);
+
+-- accounts.leaving
+select "user_id" from "users" where "is_leaving" = $1 order by "user_id";
 
 -- accounts.ofThreepid
 select * from "user_threepids" where "medium" = $1 and "address" = $2;
@@ -119,6 +125,9 @@ select * from "user_ips" where "user_id" = $1 order by "last_seen_ts" desc limit
 
 -- devices.stale
 select "user_id", "device_id" from "devices" where "last_seen_ts" < $1 order by "last_seen_ts" limit $2;
+
+-- devices.surplus
+select "device_id" from "devices" where "user_id" = $1 order by coalesce(last_seen_ts, created_ts) desc, "device_id" limit $2 offset $3;
 
 -- events.byId
 select * from "events" where "event_id" = $1;
@@ -264,23 +273,20 @@ delete from "notification_counts" where "user_id" = $1 and "room_nid" = $2;
 -- notifications.of
 select * from "notification_counts" where "user_id" = $1 and "room_nid" = $2;
 
--- oneTimeKeys.algorithms
-select * from "one_time_key_algorithms" where "user_id" = $1 and "device_id" = $2;
-
 -- oneTimeKeys.byKeyIds
-select "algorithm", "key_id", "json" from "one_time_keys" where "user_id" = $1 and "device_id" = $2 and "key_id" = ANY($3);
-
--- oneTimeKeys.counts
-select "algorithm", count(*) as "count" from "one_time_keys" where "user_id" = $1 and "device_id" = $2 group by "algorithm";
+select "offer"."algorithm", "key"."key_id", "key"."json" from "one_time_key_algorithms" as "offer" inner join "one_time_keys" as "key" on key.key_nid >= offer.slot * 16777216 AND key.key_nid < (offer.slot + 1) * 16777216 where "offer"."user_id" = $1 and "offer"."device_id" = $2 and "key"."key_id" = ANY($3);
 
 -- oneTimeKeys.deleteAlgorithms
 delete from "one_time_key_algorithms" where "user_id" = $1 and "device_id" = ANY($2);
 
 -- oneTimeKeys.deleteKeys
-delete from "one_time_keys" where "user_id" = $1 and "device_id" = ANY($2);
+delete from "one_time_keys" where "key_nid" in (select "key"."key_nid" from "one_time_key_algorithms" as "offer" inner join "one_time_keys" as "key" on key.key_nid >= offer.slot * 16777216 AND key.key_nid < (offer.slot + 1) * 16777216 where "offer"."user_id" = $1 and "offer"."device_id" = ANY($2));
 
 -- oneTimeKeys.offers
-select "offer".*, (select min("key"."key_nid") as "nid" from "one_time_keys" as "key" where "key"."user_id" = "offer"."user_id" and "key"."device_id" = "offer"."device_id" and "key"."algorithm" = "offer"."algorithm") as "next_nid" from "one_time_key_algorithms" as "offer" where "offer"."user_id" = ANY($1) and "offer"."device_id" = ANY($2);
+select "offer".*, (select min("key"."key_nid") as "nid" from "one_time_keys" as "key" where key.key_nid >= offer.slot * 16777216 AND key.key_nid < (offer.slot + 1) * 16777216) as "next_nid" from "one_time_key_algorithms" as "offer" where "offer"."user_id" = ANY($1) and "offer"."device_id" = ANY($2);
+
+-- oneTimeKeys.stock
+select "offer".*, (select count(*) as "count" from "one_time_keys" as "key" where key.key_nid >= offer.slot * 16777216 AND key.key_nid < (offer.slot + 1) * 16777216) as "count", (select max("key"."key_nid") as "nid" from "one_time_keys" as "key" where key.key_nid >= offer.slot * 16777216 AND key.key_nid < (offer.slot + 1) * 16777216) as "last_nid" from "one_time_key_algorithms" as "offer" where "offer"."user_id" = $1 and "offer"."device_id" = $2;
 
 -- oneTimeKeys.take
 delete from "one_time_keys" where "key_nid" = ANY($1) returning *;
@@ -342,8 +348,8 @@ delete from "pushers" where "user_id" = $1 and "device_id" = ANY($2);
 -- pushers.deleteOthers
 delete from "pushers" where "app_id" = $1 and "pushkey" = $2 and "user_id" <> $3;
 
--- pushers.deleteTokens
-delete from "pushers" where "access_token_id" = ANY($1);
+-- pushers.deleteUser
+delete from "pushers" where "user_id" = $1;
 
 -- pushers.ofUser
 select * from "pushers" where "user_id" = $1 order by "created_ts";
@@ -364,7 +370,7 @@ select * from "receipts" where "room_nid" = $1 and ("receipt_type" = $2 or user_
 select * from "receipts" where "user_id" = $1 and "room_nid" = $2;
 
 -- receipts.set
-insert into "receipts" () values () on conflict ("user_id", "room_nid", "receipt_type", "thread_id") do update set "event_id" = $1, "event_stream" = $2, "receipt_ts" = $3, "stream_id" = $4 where "receipts"."event_stream" < $5;
+insert into "receipts" ("user_id", "room_nid", "receipt_type", "thread_id", "event_id", "event_stream", "receipt_ts", "stream_id") values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict ("user_id", "room_nid", "receipt_type", "thread_id") do update set "event_id" = $9, "event_stream" = $10, "receipt_ts" = $11, "stream_id" = $12 where "receipts"."event_stream" < $13;
 
 -- registrationTokens.all
 select * from "registration_tokens" order by "token";

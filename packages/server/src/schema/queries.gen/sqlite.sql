@@ -6,6 +6,9 @@ select "scope", "account_data_type" as "type", "content" from "account_data" whe
 -- accountData.count
 select count(*) as "count" from "account_data" where "user_id" = ?;
 
+-- accountData.deleteAll
+delete from "account_data" where "user_id" = ?;
+
 -- accountData.ignore
 insert into "ignored_users" ("ignorer_user_id", "ignored_user_id") values (?, ?);
 
@@ -40,7 +43,10 @@ select * from "users" where "user_id" = ?;
 delete from "user_threepids" where "user_id" = ?;
 
 -- accounts.insert
-insert into "users" ("user_id", "folded_id", "password_hash", "created_ts", "is_guest", "is_admin", "is_deactivated", "is_erased", "is_locked", "is_suspended", "is_shadow_banned", "is_approved", "user_type", "appservice_id") values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+insert into "users" ("user_id", "folded_id", "password_hash", "created_ts", "is_guest", "is_admin", "is_deactivated", "is_erased", "is_locked", "is_suspended", "is_shadow_banned", "is_approved", "is_leaving", "user_type", "appservice_id") values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- accounts.leaving
+select "user_id" from "users" where "is_leaving" = ? order by "user_id";
 
 -- accounts.ofThreepid
 select * from "user_threepids" where "medium" = ? and "address" = ?;
@@ -119,6 +125,9 @@ select * from "user_ips" where "user_id" = ? order by "last_seen_ts" desc limit 
 
 -- devices.stale
 select "user_id", "device_id" from "devices" where "last_seen_ts" < ? order by "last_seen_ts" limit ?;
+
+-- devices.surplus
+select "device_id" from "devices" where "user_id" = ? order by coalesce(last_seen_ts, created_ts) desc, "device_id" limit ? offset ?;
 
 -- events.byId
 select * from "events" where "event_id" = ?;
@@ -264,23 +273,20 @@ delete from "notification_counts" where "user_id" = ? and "room_nid" = ?;
 -- notifications.of
 select * from "notification_counts" where "user_id" = ? and "room_nid" = ?;
 
--- oneTimeKeys.algorithms
-select * from "one_time_key_algorithms" where "user_id" = ? and "device_id" = ?;
-
 -- oneTimeKeys.byKeyIds
-select "algorithm", "key_id", "json" from "one_time_keys" where "user_id" = ? and "device_id" = ? and "key_id" IN (SELECT value FROM json_each(?));
-
--- oneTimeKeys.counts
-select "algorithm", count(*) as "count" from "one_time_keys" where "user_id" = ? and "device_id" = ? group by "algorithm";
+select "offer"."algorithm", "key"."key_id", "key"."json" from "one_time_key_algorithms" as "offer" inner join "one_time_keys" as "key" on key.key_nid >= offer.slot * 16777216 AND key.key_nid < (offer.slot + 1) * 16777216 where "offer"."user_id" = ? and "offer"."device_id" = ? and "key"."key_id" IN (SELECT value FROM json_each(?));
 
 -- oneTimeKeys.deleteAlgorithms
 delete from "one_time_key_algorithms" where "user_id" = ? and "device_id" IN (SELECT value FROM json_each(?));
 
 -- oneTimeKeys.deleteKeys
-delete from "one_time_keys" where "user_id" = ? and "device_id" IN (SELECT value FROM json_each(?));
+delete from "one_time_keys" where "key_nid" in (select "key"."key_nid" from "one_time_key_algorithms" as "offer" inner join "one_time_keys" as "key" on key.key_nid >= offer.slot * 16777216 AND key.key_nid < (offer.slot + 1) * 16777216 where "offer"."user_id" = ? and "offer"."device_id" IN (SELECT value FROM json_each(?)));
 
 -- oneTimeKeys.offers
-select "offer".*, (select min("key"."key_nid") as "nid" from "one_time_keys" as "key" where "key"."user_id" = "offer"."user_id" and "key"."device_id" = "offer"."device_id" and "key"."algorithm" = "offer"."algorithm") as "next_nid" from "one_time_key_algorithms" as "offer" where "offer"."user_id" IN (SELECT value FROM json_each(?)) and "offer"."device_id" IN (SELECT value FROM json_each(?));
+select "offer".*, (select min("key"."key_nid") as "nid" from "one_time_keys" as "key" where key.key_nid >= offer.slot * 16777216 AND key.key_nid < (offer.slot + 1) * 16777216) as "next_nid" from "one_time_key_algorithms" as "offer" where "offer"."user_id" IN (SELECT value FROM json_each(?)) and "offer"."device_id" IN (SELECT value FROM json_each(?));
+
+-- oneTimeKeys.stock
+select "offer".*, (select count(*) as "count" from "one_time_keys" as "key" where key.key_nid >= offer.slot * 16777216 AND key.key_nid < (offer.slot + 1) * 16777216) as "count", (select max("key"."key_nid") as "nid" from "one_time_keys" as "key" where key.key_nid >= offer.slot * 16777216 AND key.key_nid < (offer.slot + 1) * 16777216) as "last_nid" from "one_time_key_algorithms" as "offer" where "offer"."user_id" = ? and "offer"."device_id" = ?;
 
 -- oneTimeKeys.take
 delete from "one_time_keys" where "key_nid" IN (SELECT value FROM json_each(?)) returning *;
@@ -342,8 +348,8 @@ delete from "pushers" where "user_id" = ? and "device_id" IN (SELECT value FROM 
 -- pushers.deleteOthers
 delete from "pushers" where "app_id" = ? and "pushkey" = ? and "user_id" <> ?;
 
--- pushers.deleteTokens
-delete from "pushers" where "access_token_id" IN (SELECT value FROM json_each(?));
+-- pushers.deleteUser
+delete from "pushers" where "user_id" = ?;
 
 -- pushers.ofUser
 select * from "pushers" where "user_id" = ? order by "created_ts";
@@ -364,7 +370,7 @@ select * from "receipts" where "room_nid" = ? and ("receipt_type" = ? or user_id
 select * from "receipts" where "user_id" = ? and "room_nid" = ?;
 
 -- receipts.set
-insert into "receipts" () values () on conflict ("user_id", "room_nid", "receipt_type", "thread_id") do update set "event_id" = ?, "event_stream" = ?, "receipt_ts" = ?, "stream_id" = ? where "receipts"."event_stream" < ?;
+insert into "receipts" ("user_id", "room_nid", "receipt_type", "thread_id", "event_id", "event_stream", "receipt_ts", "stream_id") values (?, ?, ?, ?, ?, ?, ?, ?) on conflict ("user_id", "room_nid", "receipt_type", "thread_id") do update set "event_id" = ?, "event_stream" = ?, "receipt_ts" = ?, "stream_id" = ? where "receipts"."event_stream" < ?;
 
 -- registrationTokens.all
 select * from "registration_tokens" order by "token";
