@@ -8,6 +8,7 @@ import { DeviceLists, type DeviceListPosition } from '#features/keys/device-list
 import { Keys } from '#features/keys/keys.ts'
 import type { IdentityConfirmation } from '#features/keys/keys.routes.ts'
 import { KnownDevices } from '#features/keys/known-devices.ts'
+import { parseSyncToken } from '#features/sync/sync.ts'
 import { ToDevice } from '#features/to-device/to-device.ts'
 import { confirmationFlows, type Uia } from '#features/uia/uia.ts'
 import type { Memberships } from '#engine/memberships.ts'
@@ -63,9 +64,9 @@ export async function composeEncryption(inputs: EncryptionInputs) {
   return { knownDevices, deviceLists, keys, keyBackups, toDevice, dehydratedDevices, crossSigningConfirmation, parseDeviceListPosition }
 }
 
-/** The events and device lists fields of a token of `/sync`, `s<events>_<presence>_<typing>_<receipts>_<account data>_<to-device>_<device lists>_…`. */
+/** What of a token of `/sync` concerns device lists. */
 function parseDeviceListPosition(token: string): DeviceListPosition {
-  const fields = /^s(\d{1,15}(?:_\d{1,15})*)(?:_.*)?$/.exec(token)?.[1]?.split('_').map(Number)
-  if (!fields) throw refuse('M_INVALID_PARAM', `"${token.slice(0, 100)}" is no token of a /sync; pass "next_batch" of its answer.`)
-  return { events: fields[0] ?? 0, deviceLists: fields[6] ?? 0 }
+  const position = parseSyncToken(token)
+  if (!position) throw refuse('M_INVALID_PARAM', `"${token.slice(0, 100)}" is no token of a /sync; pass "next_batch" of its answer.`)
+  return position
 }

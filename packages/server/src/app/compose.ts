@@ -14,10 +14,12 @@ import { composeEngine } from './compose-engine.ts'
 import { composeMedia } from './compose-media.ts'
 import { composePersonal } from './compose-personal.ts'
 import { composeRooms } from './compose-rooms.ts'
+import { composeSync } from './compose-sync.ts'
 import type { AliasResolver } from '#features/membership/membership.routes.ts'
 import type { RelatedEvents } from '#features/messages/history.ts'
 import type { RelationPolicy } from '#features/messages/messages.ts'
 import type { RoomAliases } from '#features/rooms/room-aliases.ts'
+import { parseSyncToken } from '#features/sync/sync.ts'
 import type { Config } from './config.ts'
 
 /** What the outside gives: everything that a test may want to replace. */
@@ -61,10 +63,14 @@ export async function compose(inputs: ComposeInputs) {
   const personal = await composePersonal({ ...inputs, caches, engine, accounts: identity.accounts, devices: identity.devices, stack })
   const roomSlices = composeRooms({
     ...inputs, caches, limits, engine, stack,
-    accountData: personal.accountData, profiles: identity.profiles, aliases: noAliases, relations: noRelations, syncPosition: () => undefined,
+    accountData: personal.accountData, activity: personal.presence, profiles: identity.profiles, aliases: noAliases, relations: noRelations, syncPosition: (token) => parseSyncToken(token)?.events,
   })
   identity.accounts.afterDeactivation((userId) => roomSlices.membership.leaveAll(userId))
   await identity.accounts.resume()
+  const { sync } = composeSync({
+    ...inputs, caches, logger: inputs.logger('synapse.handlers.sync'), ...engine, ...identity, ...encryption, ...personal, ...roomSlices,
+    related: noRelations, isPublished: async () => false,
+  })
 
   return {
     config, database, clock, serverName, caches, limits, backgroundUpdates,
@@ -73,6 +79,7 @@ export async function compose(inputs: ComposeInputs) {
     ...encryption,
     ...personal,
     ...roomSlices,
+    sync,
     media,
     dispose: () => stack.disposeAsync(),
   }

@@ -20,6 +20,7 @@ import { receiptsRoutes } from '#features/receipts/receipts.routes.ts'
 import { reportsRoutes } from '#features/reports/reports.routes.ts'
 import { roomReadingRoutes } from '#features/rooms/room-reading.routes.ts'
 import { roomsRoutes } from '#features/rooms/rooms.routes.ts'
+import { syncRoutes } from '#features/sync/sync.routes.ts'
 import { thirdPartyRoutes } from '#features/third-party/third-party.routes.ts'
 import { typingRoutes } from '#features/typing/typing.routes.ts'
 import { voipRoutes } from '#features/voip/voip.routes.ts'
@@ -53,6 +54,7 @@ export const endpoints = [
   ...reportsRoutes,
   ...roomReadingRoutes,
   ...roomsRoutes,
+  ...syncRoutes,
   ...thirdPartyRoutes,
   ...typingRoutes,
   ...voipRoutes,

@@ -41,6 +41,15 @@ export class Events {
     return (await this.#fromRows([row]))[0]
   }
 
+  /** The room of an event id, for endpoints that name events alone. */
+  async roomOf(eventId: EventId): Promise<Room | undefined> {
+    const nid = this.#nids.get(eventId)
+    const cached = nid === undefined ? undefined : this.#byNid.get(nid)
+    if (cached || eventId.includes('\0')) return cached?.room
+    const row = await this.#store.byId(eventId)
+    return row && this.#rooms.byNid(row.room_nid)
+  }
+
   /** Events of a room by id; unknown ones are left out. */
   async byIds(room: Room, eventIds: readonly EventId[]): Promise<StoredEvent[]> {
     const found = await Promise.all(eventIds.map((eventId) => this.get(room, eventId)))

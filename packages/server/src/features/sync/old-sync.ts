@@ -1,0 +1,266 @@
+/**
+ * The endpoints that `/sync` has replaced: `/initialSync`, `/events` and the initial sync of one room, which also serves previews.
+ *
+ * Spec: client-server API, "Syncing" (deprecated endpoints), "Room Previews".
+ */
+import { MatrixError, refuse } from '@myelin/protocol/errors.ts'
+import type { EventId, RoomId, UserId } from '@myelin/protocol/ids/ids.ts'
+import { allEvents } from '@myelin/protocol/filters/event-filter.ts'
+import type { Membership } from '#engine/memberships.ts'
+import { formatRoomPoint, pointAfter } from '#engine/room-point.ts'
+import type { RoomReadView } from '#engine/room-access.ts'
+import type { Room } from '#engine/room.ts'
+import type { StoredEvent } from '#engine/stored-event.ts'
+import type { VisibleEvent } from '#engine/visibility.ts'
+import { accountScope } from '#features/account-data/account-data.ts'
+import { receiptContent } from '#features/receipts/receipts.ts'
+import type { Poll, Polls } from './polls.ts'
+import type { RoomNews } from './room-news.ts'
+import { accountDataEvents } from './room-sections.ts'
+import type { SyncSources } from './sources.ts'
+import { formatSyncToken, notBeyond, requireSyncToken, samePosition, type SyncPosition } from './sync-token.ts'
+import { Timelines } from './timelines.ts'
+import { peekersOf } from './wakeups.ts'
+
+/** Who asks. */
+interface Asking {
+  readonly userId: UserId
+  readonly deviceId: string | undefined
+}
+
+/** A request for events. */
+export interface EventsRequest extends Asking {
+  readonly from: string | undefined
+  readonly timeoutMs: number
+  /** A room to watch, also without being its member. */
+  readonly roomId: string | undefined
+}
+
+interface Needs {
+  readonly sources: SyncSources
+  readonly news: RoomNews
+  readonly polls: Polls
+  readonly position: () => SyncPosition
+}
+
+/** Events as JSON texts, and the moment that the client knows with them. */
+interface Chunk {
+  readonly chunk: readonly string[]
+  readonly position: SyncPosition
+}
+
+/** Events of all rooms in one answer. */
+const chunkLimit = 1000
+const mostMessages = 1000
+const longestTimeoutMs = 5 * 60_000
+
+export class OldSync {
+  readonly #needs: Needs
+  readonly #sources: SyncSources
+  readonly #timelines: Timelines
+
+  constructor(needs: Needs) {
+    this.#needs = needs
+    this.#sources = needs.sources
+    this.#timelines = new Timelines(needs.sources)
+  }
+
+  /** Everything that the user has, as JSON text. */
+  async initial(asking: Asking, limit: number, includeLeft: boolean): Promise<string> {
+    const { userId } = asking
+    const { memberships, accountData, presence, options } = this.#sources
+    const mine = [...(await memberships.ofUser(userId)).values()]
+    const position = this.#needs.position()
+    const rooms: string[] = []
+    const receipts: string[] = []
+    for (const membership of mine) {
+      if (membership.forgotten || options.excludedRooms.has(membership.room.id)) continue
+      if (!includeLeft && (membership.membership === 'leave' || membership.membership === 'ban')) continue
+      rooms.push(await this.#roomInfo(asking, membership, limit))
+      if (membership.membership === 'join') receipts.push(...(await this.#receipts(membership.room, userId)))
+    }
+    const around = presence.enabled ? [...(await memberships.sharingRoomWith(userId)), userId] as UserId[] : []
+    const data = accountDataEvents([...(await accountData.globalFor(userId))].map(([type, content]) => ({ type, content })))
+    return `{"end":"${formatSyncToken(position)}","presence":[${(await this.#presence(around)).join(',')}],"receipts":[${receipts.join(',')}],` +
+      `"account_data":[${data.join(',')}],"rooms":[${rooms.join(',')}]}`
+  }
+
+  /** One room that the user is or was in, or that everybody may read, as JSON text. @throws M_FORBIDDEN */
+  async room(asking: Asking, roomId: RoomId, limit: number): Promise<string> {
+    const { rooms, access, memberships } = this.#sources
+    const room = await rooms.get(roomId)
+    if (!room) throw refuse('M_FORBIDDEN', 'You are not in the room, or it does not exist.')
+    const view = await access.assertReadable(room, asking.userId)
+    const members = (await memberships.ofRoom(room)).values()
+    const presence = this.#sources.presence.enabled && view.isCurrent && view.membership === 'join'
+      ? await this.#presence([...members].filter((member) => member.membership === 'join').map((member) => member.userId))
+      : []
+    const receipts = view.isCurrent ? await this.#receipts(room, asking.userId) : []
+    const membership = await memberships.of(room, asking.userId)
+    return `{${(await this.#roomMembers(asking, view, membership, limit)).join(',')},"presence":[${presence.join(',')}],"receipts":[${receipts.join(',')}]}`
+  }
+
+  /** An event that the user may read, as JSON text. @throws M_NOT_FOUND */
+  async event(asking: Asking, eventId: EventId): Promise<string> {
+    const room = await this.#sources.events.roomOf(eventId)
+    const event = room && (await this.#sources.events.get(room, eventId))
+    const [shown] = event ? await this.#sources.visibility.filter(asking.userId, [event]) : []
+    if (!shown) throw refuse('M_NOT_FOUND', 'There is no such event, or you may not see it.')
+    return this.#sources.clientEvents.formatOne(asking, shown)
+  }
+
+  /** What happened since a token, waiting for the first news, as JSON text. @throws M_UNKNOWN with 400, M_FORBIDDEN for a room that cannot be read */
+  async events(request: EventsRequest, signal: AbortSignal): Promise<string> {
+    const start = request.from === undefined || request.from === '' ? this.#needs.position() : notBeyond(requireSyncToken(request.from), this.#needs.position())
+    const watched = request.roomId === undefined ? undefined : await this.#watched(request.userId, request.roomId)
+    const timeoutMs = Math.min(request.timeoutMs, longestTimeoutMs)
+    const present = await this.#sources.presence.syncing(request.userId, request.deviceId)
+    const poll = this.#needs.polls.open({
+      userId: request.userId, deviceId: request.deviceId, timeoutMs, signal, ...(watched ? { alsoFor: peekersOf(watched) } : {}),
+    })
+    try {
+      const { chunk, position } = await this.#wait(request, watched, start, poll)
+      return `{"start":"${formatSyncToken(start)}","end":"${formatSyncToken(position)}","chunk":[${chunk.join(',')}]}`
+    } finally {
+      poll[Symbol.dispose]()
+      present[Symbol.dispose]()
+    }
+  }
+
+  async #wait(request: EventsRequest, watched: Room | undefined, start: SyncPosition, poll: Poll): Promise<Chunk> {
+    let base = start
+    for (;;) {
+      const wait = poll.listen()
+      try {
+        const { isOver } = poll
+        if (isOver || !samePosition(base, this.#needs.position())) {
+          const found = await this.#chunk(request, watched, base)
+          if (isOver || found.chunk.length > 0) return found
+          base = found.position
+        }
+        await wait.woken
+      } finally {
+        wait.cancel()
+      }
+    }
+  }
+
+  async #watched(userId: UserId, roomId: string): Promise<Room> {
+    const room = await this.#sources.rooms.get(roomId)
+    if (!room) throw refuse('M_FORBIDDEN', 'You are not in the room, or it does not exist.')
+    await this.#sources.access.assertReadable(room, userId)
+    return room
+  }
+
+  async #chunk(request: EventsRequest, watched: Room | undefined, since: SyncPosition): Promise<Chunk> {
+    const { memberships, events, clientEvents } = this.#sources
+    const { userId } = request
+    const mine = await memberships.ofUser(userId)
+    const now = this.#needs.position()
+    const isMine = (nid: number): boolean => (watched ? watched.nid === nid : mine.has(nid))
+    const byRoom = await this.#needs.news.between(since.events, now.events, isMine)
+    const all = byRoom ? [...byRoom.values()].flat().sort(byPlace) : await events.streamAfter(since.events, now.events, chunkLimit)
+    const some = all.slice(0, chunkLimit)
+    const last = some.length < chunkLimit ? undefined : some.at(-1)?.streamOrdering
+    const position = { ...now, events: last ?? now.events }
+    const shown: VisibleEvent[] = []
+    const groups = Map.groupBy(some.filter((event) => isMine(event.room.nid)), (event) => event.room.nid)
+    for (const group of groups.values()) shown.push(...(await this.#visible(userId, group)))
+    shown.sort((a, b) => byPlace(a.event, b.event))
+    const joined = (nid: number): boolean => isMine(nid) && mine.get(nid)?.membership === 'join'
+    return { chunk: [...(await clientEvents.format(request, shown)), ...(await this.#ephemeral(userId, since, now, mine, joined))], position }
+  }
+
+  async #visible(userId: UserId, events: readonly StoredEvent[]) {
+    const ignored = await this.#sources.accountData.ignoredBy(userId)
+    return this.#sources.visibility.filter(userId, events.filter((event) => event.isState || !ignored.has(event.event.sender)))
+  }
+
+  /** Typing, receipts, presence and account data as events. */
+  async #ephemeral(
+    userId: UserId, since: SyncPosition, now: SyncPosition, mine: ReadonlyMap<number, Membership>, joined: (nid: number) => boolean,
+  ): Promise<string[]> {
+    const { typing, receipts, presence, accountData } = this.#sources
+    const found: string[] = []
+    const inRoom = (nid: number): string => `"room_id":${JSON.stringify(mine.get(nid)?.room.id)}`
+    const typingRooms = new Set(typing.stream.since(since.typing)?.map(({ row }) => row.roomNid).filter(joined))
+    for (const nid of typingRooms) found.push(`{"type":"m.typing",${inRoom(nid)},"content":{"user_ids":${JSON.stringify(typing.inRoom(nid))}}}`)
+    if (since.receipts < now.receipts) {
+      const rooms = new Set([...mine.keys()].filter(joined))
+      const changes = Map.groupBy(await receipts.changesSince(rooms, since.receipts, now.receipts, userId), (receipt) => receipt.roomNid)
+      for (const [nid, list] of changes) found.push(`{"type":"m.receipt",${inRoom(nid)},"content":${receiptContent(list)}}`)
+    }
+    if (presence.enabled && since.presence < now.presence) {
+      const seen: UserId[] = []
+      for (const state of await presence.changesSince(since.presence, now.presence)) if (await presence.mayBeSeen(userId, state.userId)) seen.push(state.userId)
+      found.push(...(await this.#presence(seen)))
+    }
+    if (since.accountData < now.accountData) {
+      for (const { scope, type, content } of await accountData.changesSince(userId, since.accountData, now.accountData)) {
+        const room = scope === accountScope ? '' : `"room_id":${JSON.stringify(scope)},`
+        found.push(`{"type":${JSON.stringify(type)},${room}"content":${content}}`)
+      }
+    }
+    return found
+  }
+
+  async #presence(userIds: readonly UserId[]): Promise<string[]> {
+    const { presence } = this.#sources
+    const states = await presence.getMany(userIds)
+    return [...states.values()].map((state) =>
+      `{"type":"m.presence","sender":${JSON.stringify(state.userId)},"content":${JSON.stringify({ ...presence.content(state), user_id: state.userId })}}`)
+  }
+
+  async #receipts(room: Room, userId: UserId): Promise<string[]> {
+    const receipts = await this.#sources.receipts.forRoom(room, userId)
+    return receipts.length === 0 ? [] : [`{"type":"m.receipt","room_id":${JSON.stringify(room.id)},"content":${receiptContent(receipts)}}`]
+  }
+
+  async #roomInfo(asking: Asking, membership: Membership, limit: number): Promise<string> {
+    const { room } = membership
+    if (membership.membership === 'join' || membership.membership === 'leave' || membership.membership === 'ban') {
+      const view = await this.#view(room, asking.userId)
+      if (view) return `{${(await this.#roomMembers(asking, view, membership, limit)).join(',')}}`
+    }
+    const event = membership.membership === 'invite' ? await this.#sources.events.byNid(membership.eventNid) : undefined
+    const invite = event ? `,"invite":${await this.#sources.clientEvents.formatOne(asking, { event })},"inviter":${JSON.stringify(event.event.sender)}` : ''
+    return `{"room_id":${JSON.stringify(room.id)},"membership":"${membership.membership}"${invite}}`
+  }
+
+  async #view(room: Room, userId: UserId): Promise<RoomReadView | undefined> {
+    try {
+      return await this.#sources.access.assertReadable(room, userId)
+    } catch (error) {
+      // Whoever was never a member sees nothing of the room but that they are out of it.
+      if (error instanceof MatrixError && error.errcode === 'M_FORBIDDEN') return undefined
+      throw error
+    }
+  }
+
+  /** The members of a `RoomInfo` object. */
+  async #roomMembers(asking: Asking, view: RoomReadView, membership: Membership | undefined, limit: number): Promise<string[]> {
+    const { states, clientEvents, accountData, isPublished } = this.#sources
+    const { room } = view
+    const upTo = view.isCurrent ? this.#needs.position().events : (membership?.streamOrdering ?? 0)
+    const timeline = await this.#timelines.load({
+      room, userId: asking.userId, after: Number.MIN_SAFE_INTEGER, upTo, limit: Math.min(limit, mostMessages), filter: allEvents,
+      ignored: await accountData.ignoredBy(asking.userId), recent: undefined,
+    })
+    const messages = await clientEvents.format(asking, timeline.shown)
+    const state = await states.all(room, view.root)
+    const data = membership ? [...(await accountData.roomFor(asking.userId, room.id))].map(([type, content]) => ({ type, content })) : []
+    const end = timeline.newest ? formatRoomPoint(pointAfter(timeline.newest)) : formatSyncToken(this.#needs.position())
+    return [
+      `"room_id":${JSON.stringify(room.id)}`,
+      ...(membership ? [`"membership":"${membership.membership}"`] : []),
+      `"messages":{"start":${JSON.stringify(timeline.previous ?? end)},"end":${JSON.stringify(end)},"chunk":[${messages.join(',')}]}`,
+      `"state":[${(await clientEvents.format(asking, state.map((event) => ({ event })))).join(',')}]`,
+      `"visibility":"${(await isPublished(room)) ? 'public' : 'private'}"`,
+      `"account_data":[${accountDataEvents(data).join(',')}]`,
+    ]
+  }
+}
+
+function byPlace(a: StoredEvent, b: StoredEvent): number {
+  return (a.streamOrdering ?? 0) - (b.streamOrdering ?? 0)
+}

@@ -1,0 +1,229 @@
+/**
+ * One room in the answer of a sync, as JSON text.
+ *
+ * Spec: client-server API, `GET /sync`, `rooms`.
+ */
+import { projectFields } from '@myelin/protocol/filters/event-fields.ts'
+import { isObject } from '@myelin/protocol/json/json.ts'
+import { membershipOf, type Membership, type MembershipState } from '#engine/memberships.ts'
+import type { Room } from '#engine/room.ts'
+import type { StoredEvent } from '#engine/stored-event.ts'
+import type { VisibleEvent } from '#engine/visibility.ts'
+import type { AccountDataEntry } from '#features/account-data/account-data.ts'
+import { receiptContent, type Receipt } from '#features/receipts/receipts.ts'
+import type { RoomNews } from './room-news.ts'
+import { RoomSummaries } from './room-summaries.ts'
+import type { SyncSources, UnreadCount } from './sources.ts'
+import { StateChanges } from './state-changes.ts'
+import type { SyncContext } from './sync-context.ts'
+import { Timelines, type Timeline } from './timelines.ts'
+
+/** A room in which something has happened. */
+export interface RoomChange {
+  readonly membership: Membership
+  /** The events since the token, oldest first, where memory has them. */
+  readonly recent: readonly StoredEvent[] | undefined
+  readonly receipts: readonly Receipt[]
+  readonly typingChanged: boolean
+  readonly accountData: readonly AccountDataEntry[]
+}
+
+/** What a user was in a room at an earlier time. */
+interface Past {
+  readonly membership: MembershipState
+  /** Whether the user has joined since. */
+  readonly joinedSince: boolean
+}
+
+/** Own membership events between two tokens that are followed back; beyond, the room counts as new. */
+const maxMembershipSteps = 200
+
+export class RoomSections {
+  readonly #sources: SyncSources
+  readonly #news: RoomNews
+  readonly #timelines: Timelines
+  readonly #states: StateChanges
+  readonly #summaries: RoomSummaries
+
+  constructor(sources: SyncSources, news: RoomNews) {
+    this.#sources = sources
+    this.#news = news
+    this.#timelines = new Timelines(sources)
+    this.#states = new StateChanges(sources)
+    this.#summaries = new RoomSummaries(sources)
+  }
+
+  /** What the user was in the room at a place of the stream. */
+  async past(membership: Membership, position: number): Promise<Past> {
+    const { events, states } = this.#sources
+    let { membership: state, streamOrdering, eventNid } = membership
+    let joinedSince = false
+    for (let step = 0; streamOrdering > position; step += 1) {
+      joinedSince ||= state === 'join'
+      const event = await events.byNid(eventNid)
+      if (event?.stateRoot === undefined || step >= maxMembershipSteps) return { membership: 'leave', joinedSince }
+      const previousNid = await states.nidOf(membership.room, event.stateRoot, 'm.room.member', membership.userId)
+      const previous = previousNid === undefined ? undefined : await events.byNid(previousNid)
+      if (!previous) return { membership: 'leave', joinedSince }
+      state = membershipOf(previous) ?? 'leave'
+      eventNid = previous.nid
+      streamOrdering = previous.streamOrdering ?? position
+    }
+    return { membership: state, joinedSince }
+  }
+
+  /** A joined room; undefined where there is nothing to tell. `isNew`: the client does not know the room as joined. */
+  async joined(context: SyncContext, change: RoomChange, isNew: boolean): Promise<string | undefined> {
+    const { room } = change.membership
+    const isFull = isNew || context.fullState
+    const timeline = await this.#timeline(context, change, isNew, context.upTo.events)
+    if (!isNew && context.since && !change.recent && !timeline.newest) this.#news.quiet(room.nid, context.since.events, context.upTo.events)
+    const endRoot = this.#endRoot(room, timeline, context.upTo.events)
+    const summary = isFull || mayChangeMembers(change, timeline) ? await this.#summaries.of(room, await endRoot(), context.userId) : undefined
+    const state = await this.#states.of(context, {
+      room, timeline, endRoot, knownUpTo: isFull ? undefined : context.since?.events,
+      needed: [...(isFull ? [context.userId] : []), ...(summary?.heroes ?? [])],
+    })
+    this.#states.noteTimeline(context, room, timeline)
+    const ephemeral = await this.#ephemeral(context, change, isNew)
+    const accountData = await this.#accountData(context, change, isNew)
+    if (!isFull && !timeline.limited && timeline.shown.length + state.length + ephemeral.length + accountData.length === 0) return undefined
+    const members = [
+      this.#timelineText(timeline, await this.#format(context, timeline.shown), isNew && context.since !== undefined),
+      `"${context.stateAfter ?? 'state'}":{"events":[${(await this.#format(context, state.map((event) => ({ event })))).join(',')}]}`,
+      `"account_data":{"events":[${accountData.join(',')}]}`,
+      `"ephemeral":{"events":[${ephemeral.join(',')}]}`,
+      await this.#unread(context, room),
+    ]
+    if (summary) members.push(`"summary":${summary.json}`)
+    return `{${members.join(',')}}`
+  }
+
+  /** A room that the user has left, or was banned from, up to that moment. */
+  async left(context: SyncContext, change: RoomChange): Promise<string> {
+    const { membership } = change
+    const { room } = membership
+    const upTo = Math.min(context.upTo.events, membership.streamOrdering)
+    const past = context.since && (await this.past(membership, context.since.events))
+    const wasMember = await this.#wasMember(membership)
+    const isNew = past === undefined || (past.membership !== 'join' && past.joinedSince)
+    const timeline = await this.#timeline(context, change, isNew, upTo)
+    const isKnown = !isNew && !context.fullState
+    const state = wasMember
+      ? await this.#states.of(context, {
+        room, timeline, endRoot: this.#endRoot(room, timeline, upTo), knownUpTo: isKnown ? context.since?.events : undefined, needed: [context.userId],
+      })
+      : []
+    this.#states.noteTimeline(context, room, timeline)
+    const accountData = await this.#accountData(context, change, false)
+    return `{${[
+      this.#timelineText(timeline, await this.#format(context, timeline.shown), false),
+      `"${context.stateAfter ?? 'state'}":{"events":[${(await this.#format(context, state.map((event) => ({ event })))).join(',')}]}`,
+      `"account_data":{"events":[${accountData.join(',')}]}`,
+    ].join(',')}}`
+  }
+
+  /** A room to which the user is invited or on which the user knocks; undefined for invites that the user does not want to see. */
+  async outside(context: SyncContext, membership: Membership, name: 'invite_state' | 'knock_state'): Promise<string | undefined> {
+    if (name === 'invite_state' && context.ignored.has(membership.sender)) return undefined
+    const event = await this.#sources.events.byNid(membership.eventNid)
+    return event && `{"${name}":{"events":[${(await this.#sources.prejoinState.of(event)).join(',')}]}}`
+  }
+
+  #timeline(context: SyncContext, change: RoomChange, isNew: boolean, upTo: number): Promise<Timeline> {
+    const recent = isNew ? undefined : change.recent
+    return this.#timelines.load({
+      room: change.membership.room, userId: context.userId, upTo, filter: context.filter.timeline, limit: context.timelineLimit, ignored: context.ignored,
+      after: isNew ? Number.MIN_SAFE_INTEGER : (context.since?.events ?? Number.MIN_SAFE_INTEGER),
+      recent: recent && upTo < context.upTo.events ? recent.filter((event) => (event.streamOrdering ?? 0) <= upTo) : recent,
+    })
+  }
+
+  #endRoot(room: Room, timeline: Timeline, upTo: number): () => Promise<number> {
+    let root: Promise<number> | undefined
+    return () => (root ??= timeline.newest ? this.#states.rootAfter(timeline.newest) : this.#states.rootAt(room, upTo))
+  }
+
+  async #wasMember(membership: Membership): Promise<boolean> {
+    const event = await this.#sources.events.byNid(membership.eventNid)
+    if (event?.stateRoot === undefined) return false
+    return (await this.#sources.visibility.membershipIn(membership.room, event.stateRoot, membership.userId)) === 'join'
+  }
+
+  #timelineText(timeline: Timeline, events: readonly string[], newlyJoined: boolean): string {
+    const { shown, limited, previous } = timeline
+    const isLimited = limited || (newlyJoined && shown[0]?.event.event.type !== 'm.room.create')
+    const previousBatch = previous === undefined ? '' : `,"prev_batch":${JSON.stringify(previous)}`
+    return `"timeline":{"events":[${events.join(',')}],"limited":${isLimited}${previousBatch}}`
+  }
+
+  /** Events in the form and with the fields that the filter asks for. */
+  async #format({ filter, userId, deviceId }: SyncContext, shown: readonly (VisibleEvent | { readonly event: StoredEvent })[]): Promise<readonly string[]> {
+    if (shown.length === 0) return []
+    const texts = filter.eventFormat === 'federation'
+      ? shown.map(({ event }) => event.json)
+      : await this.#sources.clientEvents.format({ userId, deviceId }, shown, { roomId: false })
+    const fields = filter.eventFields
+    if (!fields) return texts
+    return texts.map((text) => {
+      const event: unknown = JSON.parse(text)
+      return JSON.stringify(isObject(event) ? projectFields(event, fields) : {})
+    })
+  }
+
+  async #ephemeral(context: SyncContext, change: RoomChange, isNew: boolean): Promise<string[]> {
+    const { ephemeral } = context.filter
+    const { room } = change.membership
+    const events: string[] = []
+    if (ephemeral.matchesNothing || !ephemeral.matchesRoom(room.id)) return events
+    const typing = change.typingChanged || isNew ? this.#sources.typing.inRoom(room.nid).filter((userId) => !context.ignored.has(userId)) : []
+    if ((change.typingChanged || typing.length > 0) && ephemeral.matchesType('m.typing')) {
+      events.push(`{"type":"m.typing","content":{"user_ids":${JSON.stringify(typing)}}}`)
+    }
+    if (!ephemeral.matchesType('m.receipt')) return events
+    const all = isNew ? await this.#sources.receipts.forRoom(room, context.userId) : change.receipts
+    const receipts = all.filter((receipt) => !context.ignored.has(receipt.userId))
+    if (receipts.length > 0) events.push(`{"type":"m.receipt","content":${receiptContent(receipts)}}`)
+    return events
+  }
+
+  async #accountData({ filter, userId, since }: SyncContext, change: RoomChange, isNew: boolean): Promise<string[]> {
+    const { roomAccountData } = filter
+    const { room } = change.membership
+    if (roomAccountData.matchesNothing || !roomAccountData.matchesRoom(room.id)) return []
+    const entries = isNew && since
+      ? [...(await this.#sources.accountData.roomFor(userId, room.id))].map(([type, content]) => ({ type, content }))
+      : change.accountData
+    return accountDataEvents(entries.filter(({ type }) => roomAccountData.matchesType(type)))
+  }
+
+  async #unread({ userId, filter, upTo }: SyncContext, room: Room): Promise<string> {
+    const counts = await this.#sources.notifications.unreadCounts(userId, room, upTo.events)
+    const threads = [...counts.threads].filter(([, count]) => count.notificationCount > 0 || count.highlightCount > 0)
+    if (filter.timeline.unreadThreadNotifications) {
+      const texts = threads.map(([thread, count]) => `${JSON.stringify(thread)}:${countText(count)}`)
+      return `"unread_notifications":${countText(counts)}${texts.length === 0 ? '' : `,"unread_thread_notifications":{${texts.join(',')}}`}`
+    }
+    let { notificationCount, highlightCount } = counts
+    for (const [, count] of threads) {
+      notificationCount += count.notificationCount
+      highlightCount += count.highlightCount
+    }
+    return `"unread_notifications":${countText({ notificationCount, highlightCount })}`
+  }
+}
+
+/** Account data as events. */
+export function accountDataEvents(entries: readonly { readonly type: string; readonly content: string }[]): string[] {
+  return entries.map(({ type, content }) => `{"type":${JSON.stringify(type)},"content":${content}}`)
+}
+
+function countText({ notificationCount, highlightCount }: UnreadCount): string {
+  return `{"notification_count":${notificationCount},"highlight_count":${highlightCount}}`
+}
+
+/** Whether the room's members may have changed since the token. */
+function mayChangeMembers(change: RoomChange, timeline: Timeline): boolean {
+  if (change.recent) return change.recent.some((event) => event.event.type === 'm.room.member')
+  return timeline.isComplete ? timeline.shown.some((item) => item.event.event.type === 'm.room.member') : timeline.newest !== undefined
+}

@@ -1,0 +1,111 @@
+/**
+ * The newest events of a room that a user may and wants to see, in a range of the stream.
+ *
+ * Spec: client-server API, "Syncing", `timeline`; "Ignoring Users"; "Room History Visibility".
+ */
+import type { EventFilter } from '@myelin/protocol/filters/event-filter.ts'
+import type { UserId } from '@myelin/protocol/ids/ids.ts'
+import { formatRoomPoint, pointAfter, pointBefore } from '#engine/room-point.ts'
+import type { Room } from '#engine/room.ts'
+import type { StoredEvent } from '#engine/stored-event.ts'
+import type { VisibleEvent } from '#engine/visibility.ts'
+import type { SyncSources } from './sources.ts'
+
+/** What is asked for. */
+export interface TimelineRequest {
+  readonly room: Room
+  readonly userId: UserId
+  /** Events with `after < position <= upTo`. */
+  readonly after: number
+  readonly upTo: number
+  readonly limit: number
+  readonly filter: EventFilter
+  readonly ignored: ReadonlySet<string>
+  /** All events of the range, oldest first, where memory has them. */
+  readonly recent: readonly StoredEvent[] | undefined
+}
+
+/** A timeline. */
+export interface Timeline {
+  /** Oldest first. */
+  readonly shown: readonly VisibleEvent[]
+  readonly limited: boolean
+  /** Whether `shown` are all events that the range holds, so that it tells every change of the state. */
+  readonly isComplete: boolean
+  /** The newest event of the range, shown or not. */
+  readonly newest: StoredEvent | undefined
+  /** Token from which earlier events can be read; undefined where the range holds none. */
+  readonly previous: string | undefined
+}
+
+/** First guess of how many events must be read to show one, then more and more. */
+const smallestPage = 20
+const largestPage = 500
+/** Reading stops after this many pages, however little was visible. */
+const maxPages = 20
+
+export class Timelines {
+  readonly #sources: Pick<SyncSources, 'events' | 'visibility' | 'related'>
+
+  constructor(sources: Pick<SyncSources, 'events' | 'visibility' | 'related'>) {
+    this.#sources = sources
+  }
+
+  async load(request: TimelineRequest): Promise<Timeline> {
+    const { limit } = request
+    const picked: VisibleEvent[] = []
+    let newest: StoredEvent | undefined
+    let oldest: StoredEvent | undefined
+    let scanned = 0
+    let limited = false
+    for await (const page of this.#pages(request)) {
+      newest ??= page.at(-1)
+      scanned += page.length
+      const visible = await this.#visible(request, page)
+      const missing = limit - picked.length
+      picked.push(...visible.slice(Math.max(0, visible.length - missing)).reverse())
+      oldest = page[0]
+      limited = visible.length > missing
+      if (limited) break
+    }
+    const first = picked.at(-1)?.event
+    limited ||= scanned > 0 && this.#endsEarly(request, scanned, oldest)
+    return {
+      shown: picked.reverse(),
+      limited,
+      isComplete: !limited && picked.length === scanned,
+      newest,
+      previous: first ? formatRoomPoint(pointBefore(first)) : newest && limited ? formatRoomPoint(pointAfter(newest)) : undefined,
+    }
+  }
+
+  /** Pages from the end of the range to its beginning, each oldest first. */
+  async *#pages({ room, after, upTo, limit, recent }: TimelineRequest): AsyncGenerator<readonly StoredEvent[]> {
+    let size = Math.max(limit + 1, recent ? 1 : smallestPage)
+    let end = recent?.length ?? upTo
+    for (let count = 0; count < maxPages; count += 1) {
+      const page = recent ? recent.slice(Math.max(0, end - size), end) : await this.#sources.events.roomTail(room, after, end, size)
+      if (page.length > 0) yield page
+      if (page.length < size) return
+      end = recent ? end - page.length : (page[0]?.streamOrdering ?? after) - 1
+      size = Math.min(largestPage, size * 2)
+    }
+  }
+
+  /** Whether the range goes on before the pages that were read. */
+  #endsEarly({ after, recent }: TimelineRequest, scanned: number, oldest: StoredEvent | undefined): boolean {
+    if (recent) return scanned < recent.length
+    return scanned >= smallestPage * maxPages && (oldest?.streamOrdering ?? after) > after + 1
+  }
+
+  async #visible(request: TimelineRequest, page: readonly StoredEvent[]): Promise<VisibleEvent[]> {
+    const { filter, ignored, userId } = request
+    if (filter.matchesEverything && ignored.size === 0) return this.#sources.visibility.filter(userId, page)
+    const related = filter.needsRelations
+      ? await this.#sources.related.lookUp(request.room, page)
+      : undefined
+    const wanted = page.filter((stored) =>
+      filter.matches(stored.event, related?.(stored.nid)) && (stored.isState || !ignored.has(stored.event.sender)))
+    return this.#sources.visibility.filter(userId, wanted)
+  }
+}
