@@ -6,7 +6,7 @@ import { Membership } from '#features/membership/membership.ts'
 import type { AliasResolver } from '#features/membership/membership.routes.ts'
 import { PrejoinState, type PrejoinType } from '#features/membership/prejoin-state.ts'
 import { History, type RelatedEvents } from '#features/messages/history.ts'
-import { Messages, type RelationPolicy } from '#features/messages/messages.ts'
+import { Messages, type Activity, type RelationPolicy } from '#features/messages/messages.ts'
 import { TransactionIds } from '#features/messages/transaction-ids.ts'
 import type { Profiles } from '#features/profiles/profiles.ts'
 import { RoomCreation } from '#features/rooms/rooms.ts'
@@ -31,6 +31,7 @@ interface Inputs {
   readonly engine: Engine
   readonly accountData: AccountData
   readonly profiles: Profiles
+  readonly activity: Activity
   readonly aliases: RoomAliases & AliasResolver
   readonly relations: RelationPolicy & RelatedEvents
   /** Place in the events stream of a token of `/sync`. */
@@ -54,7 +55,7 @@ export function composeRooms(inputs: Inputs) {
   const transactions = stack.use(new TransactionIds(inputs))
   clientEvents.addSource(transactions)
   const messages = new Messages({
-    rooms, events, writer, limits, transactions, aliases, relationPolicy: relations, adminRedactionLimited: config.rc_admin_redaction !== null,
+    rooms, events, writer, limits, transactions, aliases, activity: inputs.activity, relationPolicy: relations, adminRedactionLimited: config.rc_admin_redaction !== null,
   })
   const history = new History({
     ...engine, ignoredUsers: accountData, relatedTo: relations, syncPosition, position: () => engine.eventsStream.position,

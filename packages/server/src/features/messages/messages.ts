@@ -26,7 +26,13 @@ export interface AliasTargets {
   resolve(alias: RoomAlias): Promise<{ readonly roomId: RoomId } | undefined>
 }
 
+/** Who is told that somebody is at the keyboard. */
+export interface Activity {
+  active(userId: UserId, deviceId: string | undefined): void
+}
+
 interface Needs {
+  readonly activity: Activity
   readonly rooms: Rooms
   readonly events: Events
   readonly writer: RoomWriter
@@ -69,6 +75,7 @@ export class Messages {
     if (type === 'm.room.redaction') return this.#redactBySend(requester, room, message)
     return this.#once(requester, room, 'send', message.txnId, async (extra) => {
       this.#charge(requester, 'rc_message')
+      this.#needs.activity.active(requester.userId, requester.deviceId)
       if (Object.hasOwn(content, 'm.relates_to')) await this.#needs.relationPolicy.assertMaySend(room, requester.userId, type, content)
       return this.#propose(room, [{ type, sender: requester.userId, content }], extra)
     })
