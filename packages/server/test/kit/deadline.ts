@@ -1,4 +1,5 @@
 /** Waiting for what a running program or client reports, never longer than a deadline. */
+import { clearTimeout, setTimeout } from 'node:timers'
 
 /** What can be listened to: an EventEmitter, a client of matrix-js-sdk. */
 interface Emitter {

@@ -14,6 +14,13 @@ const silent: Logger = { trace: nothing, debug: nothing, info: nothing, warn: no
 // Parts of the SDK that know no client log here; its type hides the level.
 if ('setLevel' in logger && typeof logger.setLevel === 'function') logger.setLevel('silent', false)
 
+// The SDK leaves a timer of up to 100 s behind with every request; such timers must not keep the process of a test alive.
+const { setTimeout: setReferencedTimeout } = globalThis
+globalThis.setTimeout = Object.assign(
+  (...args: Parameters<typeof setReferencedTimeout>) => setReferencedTimeout(...args).unref(),
+  { __promisify__: setReferencedTimeout.__promisify__ },
+)
+
 /** What a client tells about that may change what its user sees. */
 const news: readonly string[] = [
   ClientEvent.Sync, ClientEvent.Event, ClientEvent.ToDeviceEvent, RoomEvent.Timeline, RoomEvent.LocalEchoUpdated, RoomEvent.Receipt,
@@ -34,7 +41,7 @@ export interface SdkUser {
 /** Registers a user, passing the stages that the server asks for, and starts their client. */
 export async function registerSdkUser(t: TestContext, url: string, name: string): Promise<SdkUser> {
   const password = `password-of-${name}`
-  const anonymous = createClient({ baseUrl: url, logger: silent })
+  const anonymous = createClient({ baseUrl: url, logger: silent, store: new MemoryStore() })
   const request = { username: name, password, initial_device_display_name: `${name}'s first` }
   const session = await anonymous.registerRequest(request).then(
     () => { throw new Error('Registered without interactive authentication') },
@@ -47,7 +54,7 @@ export async function registerSdkUser(t: TestContext, url: string, name: string)
 /** Logs a user in at a further device and starts the client. */
 export async function loginSdkUser(t: TestContext, url: string, name: string): Promise<SdkUser> {
   const password = `password-of-${name}`
-  const anonymous = createClient({ baseUrl: url, logger: silent })
+  const anonymous = createClient({ baseUrl: url, logger: silent, store: new MemoryStore() })
   const account = await anonymous.loginRequest({ type: 'm.login.password', identifier: { type: 'm.id.user', user: name }, password })
   return startUser(t, url, password, account)
 }
