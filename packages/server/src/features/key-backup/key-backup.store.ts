@@ -52,7 +52,7 @@ export class KeyBackupStore {
     'keyBackup.put', 'key_backup_sessions',
     [['user_id', 'TEXT'], ['version', 'BIGINT'], ['room_id', 'TEXT'], ['session_id', 'TEXT'], ['first_message_index', 'BIGINT'],
       ['forwarded_count', 'BIGINT'], ['is_verified', 'SMALLINT'], ['session_data', 'TEXT']],
-    `(user_id, version, room_id, session_id) DO UPDATE SET first_message_index = excluded.first_message_index,
+    `(user_id, version, session_id, room_id) DO UPDATE SET first_message_index = excluded.first_message_index,
       forwarded_count = excluded.forwarded_count, is_verified = excluded.is_verified, session_data = excluded.session_data`,
   )
 

@@ -216,8 +216,8 @@ export class Keys {
     const rowsOf = Map.groupBy(rows, (row) => row.user_id)
     const names = requester === undefined ? new Map<UserId, DeviceNames>() : await this.#needs.knownDevices.ofMany([...rowsOf.keys()])
     for (const userId of userIds) {
-      const wanted = devices.get(userId) ?? []
-      const mine = (rowsOf.get(userId) ?? []).filter((row) => wanted.length === 0 || wanted.includes(row.device_id))
+      const wanted = new Set(devices.get(userId))
+      const mine = (rowsOf.get(userId) ?? []).filter((row) => wanted.size === 0 || wanted.has(row.device_id))
       texts.devices.set(userId, objectText(new Map(mine.map((row) => [row.device_id, deviceText(row, names.get(userId)?.get(row.device_id))]))))
     }
     for (const key of keys) {

@@ -73,7 +73,7 @@ export const keys = creates({ version: 3, name: '0003-keys', compat: 1 }, [
     forwarded_count BIGINT NOT NULL,
     is_verified SMALLINT NOT NULL,
     session_data TEXT NOT NULL,
-    PRIMARY KEY (user_id, version, room_id, session_id)
+    PRIMARY KEY (user_id, version, session_id, room_id)
   )`,
   `CREATE TABLE IF NOT EXISTS to_device_messages (
     user_id TEXT NOT NULL,
