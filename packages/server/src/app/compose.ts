@@ -1,5 +1,4 @@
 /** Builds the whole server, top to bottom = bottom storey to top; this function is the architecture diagram. */
-import { refuse } from '@myelin/protocol/errors.ts'
 import type { EventSigner } from '@myelin/protocol/events/build.ts'
 import { CacheBudget } from '#platform/cache/cache.ts'
 import type { Clock } from '#platform/clock.ts'
@@ -9,17 +8,15 @@ import type { Logger } from '#platform/log/logger.ts'
 import { BackgroundUpdates } from '#schema/background-updates.ts'
 import { backgroundUpdates as declaredUpdates } from '#schema/migrations.ts'
 import { composeAccounts } from './compose-accounts.ts'
+import { composeDirectory } from './compose-directory.ts'
 import { composeEncryption } from './compose-encryption.ts'
 import { composeEngine } from './compose-engine.ts'
 import { composeMedia } from './compose-media.ts'
 import { composePersonal } from './compose-personal.ts'
 import { composeRooms } from './compose-rooms.ts'
 import { composeSync } from './compose-sync.ts'
-import type { AliasResolver } from '#features/membership/membership.routes.ts'
-import type { RelatedEvents } from '#features/messages/history.ts'
-import type { RelationPolicy } from '#features/messages/messages.ts'
-import type { RoomAliases } from '#features/rooms/room-aliases.ts'
 import { parseSyncToken } from '#features/sync/sync.ts'
+import { Upgrades } from '#features/upgrades/upgrades.ts'
 import type { Config } from './config.ts'
 
 /** What the outside gives: everything that a test may want to replace. */
@@ -61,15 +58,19 @@ export async function compose(inputs: ComposeInputs) {
   identity.profiles.useAvatarMedia(media)
   const encryption = await composeEncryption({ ...inputs, ...identity, caches, memberships: engine.memberships, stack })
   const personal = await composePersonal({ ...inputs, caches, engine, accounts: identity.accounts, devices: identity.devices, stack })
+  const syncPosition = (token: string): number | undefined => parseSyncToken(token)?.events
+  const finding = composeDirectory({ ...inputs, ...identity, caches, engine, serverName, accountData: personal.accountData, syncPosition, stack })
   const roomSlices = composeRooms({
     ...inputs, caches, limits, engine, stack,
-    accountData: personal.accountData, activity: personal.presence, profiles: identity.profiles, aliases: noAliases, relations: noRelations, syncPosition: (token) => parseSyncToken(token)?.events,
+    accountData: personal.accountData, activity: personal.presence, profiles: identity.profiles,
+    aliases: finding.directory, relations: finding.relations, syncPosition,
   })
+  const upgrades = new Upgrades({ ...engine, directory: finding.directory, membership: roomSlices.membership, limits, position: () => engine.eventsStream.position })
   identity.accounts.afterDeactivation((userId) => roomSlices.membership.leaveAll(userId))
   await identity.accounts.resume()
   const { sync } = composeSync({
     ...inputs, caches, logger: inputs.logger('synapse.handlers.sync'), ...engine, ...identity, ...encryption, ...personal, ...roomSlices,
-    related: noRelations, isPublished: async () => false,
+    related: finding.relations, isPublished: (room) => finding.directory.isPublished(room.id),
   })
 
   return {
@@ -78,25 +79,13 @@ export async function compose(inputs: ComposeInputs) {
     ...identity,
     ...encryption,
     ...personal,
+    ...finding,
     ...roomSlices,
+    upgrades,
     sync,
     media,
     dispose: () => stack.disposeAsync(),
   }
-}
-
-const noAliases: RoomAliases & AliasResolver = {
-  resolve: async () => undefined,
-  assertCreatable: async () => {
-    throw refuse('M_FORBIDDEN', 'This server has no room directory.')
-  },
-  create: async () => undefined,
-  publish: async () => undefined,
-}
-
-const noRelations: RelationPolicy & RelatedEvents = {
-  assertMaySend: async () => undefined,
-  lookUp: async () => () => () => false,
 }
 
 /** The configured rate limits by name; nested ones are joined by a dot, `rc_login.address`. */

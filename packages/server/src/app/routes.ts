@@ -3,12 +3,18 @@ import { keyBackupRoutes } from '#features/key-backup/key-backup.routes.ts'
 import { dehydratedDevicesRoutes } from '#features/keys/dehydrated-devices.routes.ts'
 import { keysRoutes } from '#features/keys/keys.routes.ts'
 import { toDeviceRoutes } from '#features/to-device/to-device.routes.ts'
+import { directoryRoutes } from '#features/directory/directory.routes.ts'
+import { relationsRoutes } from '#features/relations/relations.routes.ts'
+import { spacesRoutes } from '#features/spaces/spaces.routes.ts'
+import { upgradesRoutes } from '#features/upgrades/upgrades.routes.ts'
+import { userDirectoryRoutes } from '#features/user-directory/user-directory.routes.ts'
 import { mediaEndpoints } from '#features/media/media.routes.ts'
 import { registrationEndpoints } from '#features/registration/registration.routes.ts'
 import { sessionsEndpoints } from '#features/sessions/sessions.routes.ts'
 import { accountDataRoutes } from '#features/account-data/account-data.routes.ts'
 import { healthRoutes } from '#features/discovery/health.routes.ts'
 import { filtersRoutes } from '#features/filters/filters.routes.ts'
+import { landingRoutes } from '#features/discovery/landing.routes.ts'
 import { membershipRoutes } from '#features/membership/membership.routes.ts'
 import { historyRoutes } from '#features/messages/history.routes.ts'
 import { messagesRoutes } from '#features/messages/messages.routes.ts'
@@ -44,6 +50,7 @@ export const endpoints = [
   ...filtersRoutes,
   ...healthRoutes,
   ...historyRoutes,
+  ...landingRoutes,
   ...membershipRoutes,
   ...messagesRoutes,
   ...notificationsRoutes,
@@ -64,5 +71,10 @@ export const endpoints = [
   ...dehydratedDevicesRoutes,
   ...keyBackupRoutes,
   ...toDeviceRoutes,
+  ...directoryRoutes,
+  ...relationsRoutes,
+  ...spacesRoutes,
+  ...upgradesRoutes,
+  ...userDirectoryRoutes,
   ...mediaEndpoints,
 ] as const

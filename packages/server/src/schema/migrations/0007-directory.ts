@@ -9,6 +9,7 @@ export const directory = creates({ version: 7, name: '0007-directory', compat: 1
     created_ts BIGINT NOT NULL
   ) WITHOUT ROWID`,
   'CREATE INDEX IF NOT EXISTS room_aliases_room ON room_aliases (room_nid)',
+  'CREATE INDEX IF NOT EXISTS room_aliases_creator ON room_aliases (creator)',
   `CREATE TABLE IF NOT EXISTS room_publications (
     room_nid BIGINT NOT NULL,
     network_id TEXT NOT NULL,

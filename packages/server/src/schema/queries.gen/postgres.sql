@@ -129,6 +129,42 @@ select "user_id", "device_id" from "devices" where "last_seen_ts" < $1 order by 
 -- devices.surplus
 select "device_id" from "devices" where "user_id" = $1 order by coalesce(last_seen_ts, created_ts) desc, "device_id" limit $2 offset $3;
 
+-- directory.alias
+select * from "room_aliases" where "alias" = $1;
+
+-- directory.aliasesOf
+select "alias" from "room_aliases" where "room_nid" = $1 order by "created_ts", "alias";
+
+-- directory.countOf
+select count(*) as "count" from "room_aliases" where "creator" = $1;
+
+-- directory.deleteAlias
+delete from "room_aliases" where "alias" = $1;
+
+-- directory.insertAlias
+insert into "room_aliases" ("alias", "room_nid", "creator", "created_ts") values ($1, $2, $3, $4);
+
+-- directory.isPublished
+select "room_nid" from "room_publications" where "room_nid" = $1 and "network_id" = $2;
+
+-- directory.moveAliases
+update "room_aliases" set "room_nid" = $1 where "room_nid" = $2;
+
+-- directory.movePublications
+update "room_publications" set "room_nid" = $1 where "room_nid" = $2;
+
+-- directory.publish
+insert into "room_publications" ("room_nid", "network_id", "published_ts") values ($1, $2, $3) on conflict do nothing;
+
+-- directory.published
+select "room_nid" from "room_publications" where "network_id" = $1;
+
+-- directory.publishedAnywhere
+select distinct "room_nid" from "room_publications";
+
+-- directory.withdraw
+delete from "room_publications" where "room_nid" = $1 and "network_id" = $2;
+
 -- events.byId
 select * from "events" where "event_id" = $1;
 
@@ -393,6 +429,18 @@ update "registration_tokens" set "pending" = pending - 1 where "token" = $1 and 
 -- registrationTokens.reserve
 update "registration_tokens" set "pending" = pending + 1 where "token" = $1 and ("expiry_ts" is null or "expiry_ts" > $2) and ("uses_allowed" is null or pending + completed < "uses_allowed") returning "token";
 
+-- relations.annotation
+select "events"."event_nid" from "event_relations" inner join "events" on "events"."event_nid" = "event_relations"."event_nid" where "events"."redacted_by_nid" is null and "events"."rejected" = $1 and "events"."soft_failed" = $2 and "event_relations"."room_nid" = $3 and "relates_to" = $4 and "relation_type" = $5 and "aggregation_key" = $6 and "events"."sender_nid" = $7 and "events"."type_nid" = $8 limit $9;
+
+-- relations.any
+select "event_nid" from "event_relations" where "room_nid" = $1 limit $2;
+
+-- relations.children
+select "relates_to", "relation_type", "events"."event_nid", events.event_id as "event_id", "sender_nid", "type_nid", "topological_ordering", "stream_ordering", "origin_server_ts" from "event_relations" inner join "events" on "events"."event_nid" = "event_relations"."event_nid" where "events"."redacted_by_nid" is null and "events"."rejected" = $1 and "events"."soft_failed" = $2 and "event_relations"."room_nid" = $3 and "relates_to" = ANY($4) and "events"."stream_ordering" is not null;
+
+-- relations.parentsOf
+select "event_relations"."room_nid", "relates_to" from "event_relations" inner join "events" on "events"."event_nid" = "event_relations"."event_nid" where "events"."event_id" = ANY($1);
+
 -- reports.event
 insert into "event_reports" ("report_nid", "received_ts", "room_id", "event_id", "user_id", "reason", "score") values ($1, $2, $3, $4, $5, $6, $7);
 
@@ -542,3 +590,15 @@ select "session_id", "device_id" from "ui_auth_sessions" where "owner" = $1 orde
 
 -- uia.setBody
 update "ui_auth_sessions" set "sealed_body" = $1 where "session_id" = $2;
+
+-- userDirectory.deleteWords
+delete from "user_directory_words" where "user_id" = $1;
+
+-- userDirectory.outdated
+select users.user_id as "user_id", "profiles"."displayname" as "display_name", "profiles"."avatar_url" from "users" left join "profiles" on "profiles"."user_id" = "users"."user_id" left join "user_directory" on "user_directory"."user_id" = "users"."user_id" where (user_directory.user_id IS NULL OR COALESCE(user_directory.display_name, '') <> COALESCE(profiles.displayname, '') OR COALESCE(user_directory.avatar_url, '') <> COALESCE(profiles.avatar_url, '')) limit $1;
+
+-- userDirectory.outdatedSince
+select users.user_id as "user_id", "profiles"."displayname" as "display_name", "profiles"."avatar_url" from "users" left join "profiles" on "profiles"."user_id" = "users"."user_id" left join "user_directory" on "user_directory"."user_id" = "users"."user_id" where (user_directory.user_id IS NULL OR COALESCE(user_directory.display_name, '') <> COALESCE(profiles.displayname, '') OR COALESCE(user_directory.avatar_url, '') <> COALESCE(profiles.avatar_url, '')) and "users"."created_ts" >= $1 limit $2;
+
+-- userDirectory.set
+insert into "user_directory" ("user_id", "display_name", "avatar_url") values ($1, $2, $3) on conflict ("user_id") do update set "display_name" = "excluded"."display_name", "avatar_url" = "excluded"."avatar_url";

@@ -1,0 +1,133 @@
+/**
+ * Queries of `open_rooms`, `user_directory` and `user_directory_words`. Accounts and profiles are read, so that the directory can catch up with
+ * them; memberships are read, because who is visible depends on them.
+ */
+import { sql, type RawBuilder, type Selectable, type SqlBool } from 'kysely'
+import type { UserId } from '@myelin/protocol/ids/ids.ts'
+import { BulkInsert } from '#platform/db/bulk-insert.ts'
+import type { Database, Tx } from '#platform/db/database.ts'
+import { anyOf } from '#platform/db/dialect.ts'
+import { buildersFor, prepare, run, type Prepared } from '#platform/db/query.ts'
+import type { OpenRoomsTable, Tables, UserDirectoryWordsTable } from '#schema/tables.gen.ts'
+
+type OpenRoomRow = Selectable<OpenRoomsTable>
+
+type OwnTables = Pick<Tables, 'open_rooms' | 'user_directory' | 'user_directory_words' | 'interned_strings' | 'memberships' | 'users' | 'profiles'>
+
+/** A user as the directory shows one. */
+export interface DirectoryUser {
+  readonly user_id: UserId
+  readonly display_name: string | null
+  readonly avatar_url: string | null
+}
+
+/** Who is looked for, by whom. */
+export interface UserQuery {
+  readonly searcher: UserId
+  /** Number of the searcher's id, undefined where the searcher never was in a room. */
+  readonly searcherNid: number | undefined
+  /** The first word; users with a word that begins with it are found. */
+  readonly word: string
+  readonly everybody: boolean
+  readonly showLocked: boolean
+  readonly localOnly: boolean
+  readonly limit: number
+}
+
+export class UserDirectoryStore {
+  readonly #database: Database
+  readonly #setPublic = new BulkInsert<OpenRoomRow>(
+    'userDirectory.setPublic', 'open_rooms', [['room_nid', 'BIGINT'], ['is_public', 'SMALLINT'], ['is_world_readable', 'SMALLINT']],
+    '(room_nid) DO UPDATE SET is_public = excluded.is_public',
+  )
+  readonly #setWorldReadable = new BulkInsert<OpenRoomRow>(
+    'userDirectory.setWorldReadable', 'open_rooms', [['room_nid', 'BIGINT'], ['is_public', 'SMALLINT'], ['is_world_readable', 'SMALLINT']],
+    '(room_nid) DO UPDATE SET is_world_readable = excluded.is_world_readable',
+  )
+  readonly #learn = new BulkInsert<{ user_id: UserId }>('userDirectory.learn', 'user_directory', [['user_id', 'TEXT']], '(user_id) DO NOTHING')
+  readonly #insertWords = new BulkInsert<UserDirectoryWordsTable>(
+    'userDirectory.insertWords', 'user_directory_words', [['word', 'TEXT'], ['user_id', 'TEXT']], '(word, user_id) DO NOTHING',
+  )
+  readonly #set: Prepared<DirectoryUser, unknown>
+  readonly #deleteWords: Prepared<{ userId: UserId }, unknown>
+  readonly #outdated: Prepared<{ limit: number }, DirectoryUser>
+  readonly #outdatedSince: Prepared<{ since: number; limit: number }, DirectoryUser>
+
+  constructor(database: Database) {
+    this.#database = database
+    const db = buildersFor<OwnTables>(database.dialect)
+    this.#set = prepare('userDirectory.set', ({ user_id, display_name, avatar_url }) =>
+      db.insertInto('user_directory').values({ user_id, display_name, avatar_url })
+        .onConflict((conflict) => conflict.column('user_id').doUpdateSet((eb) => ({
+          display_name: eb.ref('excluded.display_name'), avatar_url: eb.ref('excluded.avatar_url'),
+        }))))
+    this.#deleteWords = prepare('userDirectory.deleteWords', ({ userId }) => db.deleteFrom('user_directory_words').where('user_id', '=', userId))
+    const outdated = db.selectFrom('users')
+      .leftJoin('profiles', 'profiles.user_id', 'users.user_id').leftJoin('user_directory', 'user_directory.user_id', 'users.user_id')
+      .select([sql<UserId>`users.user_id`.as('user_id'), 'profiles.displayname as display_name', 'profiles.avatar_url'])
+      .where(sql<SqlBool>`(user_directory.user_id IS NULL OR COALESCE(user_directory.display_name, '') <> COALESCE(profiles.displayname, '')
+        OR COALESCE(user_directory.avatar_url, '') <> COALESCE(profiles.avatar_url, ''))`)
+    this.#outdated = prepare('userDirectory.outdated', ({ limit }) => outdated.limit(limit))
+    this.#outdatedSince = prepare('userDirectory.outdatedSince', ({ since, limit }) => outdated.where('users.created_ts', '>=', since).limit(limit))
+  }
+
+  async setPublic(tx: Tx, rows: readonly OpenRoomRow[]): Promise<void> {
+    await this.#setPublic.run(tx, rows)
+  }
+
+  async setWorldReadable(tx: Tx, rows: readonly OpenRoomRow[]): Promise<void> {
+    await this.#setWorldReadable.run(tx, rows)
+  }
+
+  /** Adds users of whom nothing but the id is known. */
+  async learn(tx: Tx, users: readonly { readonly userId: UserId; readonly words: readonly string[] }[]): Promise<void> {
+    await this.#learn.run(tx, users.map(({ userId }) => ({ user_id: userId })))
+    await this.#insertWords.run(tx, users.flatMap(({ userId, words }) => words.map((word) => ({ word, user_id: userId }))))
+  }
+
+  /** Sets what is shown of a user and the words by which the user is found. */
+  async set(tx: Tx, user: DirectoryUser, words: readonly string[]): Promise<void> {
+    await this.#set.run(tx, user)
+    await this.#deleteWords.run(tx, { userId: user.user_id })
+    await this.#insertWords.run(tx, words.map((word) => ({ word, user_id: user.user_id })))
+  }
+
+  /** Local users whose profile is not what the directory shows; of those only that registered since then, where given. */
+  outdated(since: number | undefined, limit: number): Promise<DirectoryUser[]> {
+    return since === undefined ? this.#outdated.all(this.#database, { limit }) : this.#outdatedSince.all(this.#database, { since, limit })
+  }
+
+  /** Users whom a searcher may see, those whose word is the one looked for first. */
+  search(query: UserQuery): Promise<DirectoryUser[]> {
+    const db = buildersFor<OwnTables>(this.#database.dialect)
+    const found = db.selectFrom('user_directory_words').select('user_id').select(sql<number>`MAX(CASE WHEN word = ${query.word} THEN 1 ELSE 0 END)`.as('is_whole'))
+      .where('word', '>=', query.word).where('word', '<', `${query.word}\u{10ffff}`).groupBy('user_id')
+    let select = db.selectFrom(found.as('found'))
+      .innerJoin('user_directory', (join) => join.on(sql<boolean>`user_directory.user_id = found.user_id`))
+      .leftJoin('users', (join) => join.on(sql<boolean>`users.user_id = found.user_id`))
+      .select([sql<UserId>`user_directory.user_id`.as('user_id'), 'user_directory.display_name', 'user_directory.avatar_url'])
+      .where(sql<SqlBool>`user_directory.user_id <> ${query.searcher}`)
+      .where(sql<SqlBool>`(users.user_id IS NULL OR (users.is_deactivated = 0 AND COALESCE(users.user_type, '') <> 'support'))`)
+    if (!query.everybody) select = select.where(this.#visible(query.searcherNid))
+    if (!query.showLocked) select = select.where(sql<SqlBool>`(users.is_locked IS NULL OR users.is_locked = 0)`)
+    if (query.localOnly) select = select.where('users.user_id', 'is not', null)
+    return run(this.#database, select.orderBy('found.is_whole', 'desc').orderBy('user_directory.user_id').limit(query.limit))
+  }
+
+  /** Of some users, the words. */
+  words(userIds: readonly string[]): Promise<UserDirectoryWordsTable[]> {
+    const db = buildersFor<OwnTables>(this.#database.dialect)
+    return run(this.#database, db.selectFrom('user_directory_words').selectAll().where(anyOf(this.#database.dialect, sql.ref('user_id'), userIds)))
+  }
+
+  /** Who is in a room that everybody may join or read, or in one that the searcher is in. */
+  #visible(searcherNid: number | undefined): RawBuilder<SqlBool> {
+    const shared = searcherNid === undefined ? sql`` : sql`OR EXISTS (
+      SELECT 1 FROM memberships mine WHERE mine.user_nid = ${searcherNid} AND mine.membership = 'join' AND mine.room_nid = theirs.room_nid)`
+    return sql<SqlBool>`EXISTS (
+      SELECT 1 FROM interned_strings JOIN memberships theirs ON theirs.user_nid = interned_strings.string_nid
+      LEFT JOIN open_rooms ON open_rooms.room_nid = theirs.room_nid
+      WHERE interned_strings.string = user_directory.user_id AND theirs.membership = 'join'
+        AND (open_rooms.is_public = 1 OR open_rooms.is_world_readable = 1 ${shared}))`
+  }
+}
