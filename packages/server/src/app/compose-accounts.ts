@@ -18,6 +18,7 @@ import type { RoomWriter } from '#engine/room-writer.ts'
 import type { CacheBudget } from '#platform/cache/cache.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Database } from '#platform/db/database.ts'
+import type { Authenticator } from '#platform/http/requester.ts'
 import type { RateLimits } from '#platform/limits/rate-limits.ts'
 import type { Logger } from '#platform/log/logger.ts'
 import type { Config } from './config.ts'
@@ -112,7 +113,15 @@ export function composeAccounts(inputs: Inputs) {
     passwordPolicy: passwords.policy,
     openid, ...announcedRules(config), serverVersion,
     uia, accounts, devices, sessions, logins, loginTokenRules, profilePropagation, profiles, registration,
-    authenticate: sessions.authenticate,
+    authenticate: config.hs_disabled ? refuseEverybody(config) : sessions.authenticate,
+  }
+}
+
+/** The answer to everybody while the operator has closed the server. */
+function refuseEverybody(config: Config): Authenticator {
+  return () => {
+    const contact = config.admin_contact === null ? {} : { admin_contact: config.admin_contact }
+    throw refuse('M_RESOURCE_LIMIT_EXCEEDED', config.hs_disabled_message, { limit_type: 'hs_disabled', ...contact })
   }
 }
 

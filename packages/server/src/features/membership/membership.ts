@@ -177,10 +177,15 @@ export class Membership {
     return (await this.#needs.memberships.joinedRooms(userId)).map((room) => room.id)
   }
 
-  /** Leaves every room and refuses every invite, as deactivation does; a room that refuses is passed over. */
+  /** Leaves every room and refuses every invite, as deactivation does; a room where that is refused is passed over. */
   async leaveAll(userId: UserId): Promise<void> {
-    for (const entry of [...(await this.#needs.memberships.ofUser(userId)).values()]) {
-      if (entry.membership === 'join' || entry.membership === 'invite' || entry.membership === 'knock') await this.leave({ userId }, entry.room)
+    for (const { room, membership } of [...(await this.#needs.memberships.ofUser(userId)).values()]) {
+      if (membership !== 'join' && membership !== 'invite' && membership !== 'knock') continue
+      try {
+        await this.leave({ userId }, room)
+      } catch (error) {
+        if (!(error instanceof MatrixError)) throw error
+      }
     }
   }
 

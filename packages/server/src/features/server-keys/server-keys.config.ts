@@ -7,8 +7,8 @@ export const serverKeysOptions = options({
   old_signing_keys: option(map(object({
     key: option(string, { doc: 'Public key.' }),
     expired_ts: option(integer, { doc: 'Ms.' }),
-  })), { default: {}, doc: 'Retired keys published.', effective: true }),
-  key_refresh_interval: option(duration, { default: '1d', doc: 'Validity of published keys.', effective: true }),
+  })), { default: {}, doc: 'Retired keys published.', effective: false }),
+  key_refresh_interval: option(duration, { default: '1d', doc: 'Validity of published keys.', effective: false }),
   trusted_key_servers: option(list(object({
     server_name: option(string, { doc: 'Name of the notary.' }),
     verify_keys: option(map(string), { default: {}, doc: 'Its public keys by key id.' }),

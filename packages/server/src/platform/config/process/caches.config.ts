@@ -19,5 +19,5 @@ export const cachesOptions = options({
       doc: 'Expiry time.',
       deprecated: { since: '1.53', instead: 'Use caches.expire_caches and caches.cache_entry_ttl' },
     }),
-  }, { doc: 'Cache settings (reloadable on SIGHUP).', effective: false }),
+  }, { doc: 'Cache settings.', effective: true }),
 })
