@@ -79,7 +79,9 @@ export class KeyBackups {
   }
 
   /** Replaces `auth_data` of a backup. @throws M_NOT_FOUND, M_INVALID_PARAM where algorithm or version differ */
-  async update(userId: UserId, version: string, body: { readonly algorithm: string; readonly authData: JsonObject; readonly version: string | undefined }): Promise<void> {
+  async update(
+    userId: UserId, version: string, body: { readonly algorithm: string; readonly authData: JsonObject; readonly version: string | undefined },
+  ): Promise<void> {
     const row = await this.#require(userId, version)
     if (body.version !== undefined && body.version !== version) throw refuse('M_INVALID_PARAM', '"version" in the body must be the version in the path.')
     if (body.algorithm !== row.algorithm) throw refuse('M_INVALID_PARAM', `The algorithm of a backup cannot change; it is ${row.algorithm}.`)
@@ -103,7 +105,8 @@ export class KeyBackups {
       const current = await this.#store.latest(userId, tx)
       if (!current) throw refuse('M_NOT_FOUND', 'You have no key backup; create one first.')
       if (String(current.version) !== version) {
-        throw refuse('M_WRONG_ROOM_KEYS_VERSION', `Keys can only be stored in the current backup, version ${current.version}.`, { current_version: String(current.version) })
+        const extra = { current_version: String(current.version) }
+        throw refuse('M_WRONG_ROOM_KEYS_VERSION', `Keys can only be stored in the current backup, version ${current.version}.`, extra)
       }
       return this.#write(tx, userId, current.version, keys)
     })
@@ -139,7 +142,8 @@ export class KeyBackups {
     if (!locked) throw unknownVersion()
     const known = new Map<string, Rank>()
     for (const row of await this.#store.known(tx, userId, version, [...new Set(keys.map((key) => key.sessionId))])) {
-      known.set(nameOf(row.room_id, row.session_id), { isVerified: row.is_verified === 1, firstMessageIndex: row.first_message_index, forwardedCount: row.forwarded_count })
+      const rank = { isVerified: row.is_verified === 1, firstMessageIndex: row.first_message_index, forwardedCount: row.forwarded_count }
+      known.set(nameOf(row.room_id, row.session_id), rank)
     }
     const before = known.size
     const better = new Map<string, SessionKey>()
@@ -181,7 +185,9 @@ export function isBetter(key: Rank, other: Rank): boolean {
 /** Reads the key of one session. @throws M_BAD_JSON, M_MISSING_PARAM, M_TOO_LARGE */
 export function readSession(roomId: string, sessionId: string, value: JsonValue | undefined): SessionKey {
   const where = `The key of session ${sessionId} of room ${roomId}`
-  if (Buffer.byteLength(roomId) > longestId || Buffer.byteLength(sessionId) > longestId) throw refuse('M_TOO_LARGE', `${where} has an id longer than ${longestId} bytes.`)
+  if (Buffer.byteLength(roomId) > longestId || Buffer.byteLength(sessionId) > longestId) {
+    throw refuse('M_TOO_LARGE', `${where} has an id longer than ${longestId} bytes.`)
+  }
   if (!isObject(value)) throw refuse('M_BAD_JSON', `${where} must be an object.`)
   for (const field of ['first_message_index', 'forwarded_count', 'is_verified', 'session_data']) {
     if (own(value, field) === undefined) throw refuse('M_MISSING_PARAM', `${where} lacks "${field}".`)
@@ -189,7 +195,7 @@ export function readSession(roomId: string, sessionId: string, value: JsonValue 
   const [firstMessageIndex, forwardedCount] = [own(value, 'first_message_index'), own(value, 'forwarded_count')]
   const [isVerified, sessionData] = [own(value, 'is_verified'), own(value, 'session_data')]
   if (!isCount(firstMessageIndex) || !isCount(forwardedCount) || typeof isVerified !== 'boolean' || !isObject(sessionData)) {
-    throw refuse('M_BAD_JSON', `${where} needs non-negative integers first_message_index and forwarded_count, a boolean is_verified and an object session_data.`)
+    throw refuse('M_BAD_JSON', `${where} needs the integers first_message_index and forwarded_count from 0, the boolean is_verified, the object session_data.`)
   }
   const text = JSON.stringify(sessionData)
   if (text.length > longestSessionData) throw refuse('M_TOO_LARGE', `${where} is larger than ${longestSessionData} bytes.`)

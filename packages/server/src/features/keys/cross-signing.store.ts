@@ -49,8 +49,10 @@ export class CrossSigningStore {
       }).onConflict((conflict) => conflict.columns(['signer_user_id', 'target_user_id']).doUpdateSet((eb) => ({
         target_key: eb.ref('excluded.target_key'), signing_key_id: eb.ref('excluded.signing_key_id'), signature: eb.ref('excluded.signature'),
       }))))
-    this.#deleteBySigner = prepare('crossSigning.deleteBySigner', ({ userId }) => db.deleteFrom('user_signatures').where(sql.ref('signer_user_id'), '=', userId))
-    this.#deleteByTarget = prepare('crossSigning.deleteByTarget', ({ userId }) => db.deleteFrom('user_signatures').where(sql.ref('target_user_id'), '=', userId))
+    this.#deleteBySigner = prepare('crossSigning.deleteBySigner', ({ userId }) =>
+      db.deleteFrom('user_signatures').where(sql.ref('signer_user_id'), '=', userId))
+    this.#deleteByTarget = prepare('crossSigning.deleteByTarget', ({ userId }) =>
+      db.deleteFrom('user_signatures').where(sql.ref('target_user_id'), '=', userId))
   }
 
   ofUsers(userIds: readonly string[]): Promise<CrossSigningRow[]> {

@@ -11,7 +11,7 @@ import { isObject, own, type JsonObject, type JsonValue } from '@myelin/protocol
 import type { Clock } from '#platform/clock.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
 import { assertSignedByMaster, keyUsages, readCrossSigningKey, type CrossSigningKey, type KeyUsage } from './cross-signing-key.ts'
-import { CrossSigningStore, type CrossSigningRow } from './cross-signing.store.ts'
+import type { CrossSigningRow, CrossSigningStore } from './cross-signing.store.ts'
 import { ed25519KeyOf, sameSigned, signaturesObject, withoutSignature, withSignatures } from './device-keys.ts'
 import type { DeviceLists } from './device-lists.ts'
 import type { KeysStore } from './keys.store.ts'
@@ -136,7 +136,9 @@ export class CrossSigning {
   /** Checks every signature that the server can check; answers the keys with the signatures that count. */
   async #assertUploadable(userId: UserId, keys: Keys, stored: StoredKeys): Promise<Keys> {
     const masterPublicKey = keys.get('master')?.publicKey ?? stored.get('master')?.public_key
-    if (keys.size > 0 && masterPublicKey === undefined) throw refuse('M_MISSING_PARAM', 'There is no master key; upload "master_key" with or before the other keys.')
+    if (keys.size > 0 && masterPublicKey === undefined) {
+      throw refuse('M_MISSING_PARAM', 'There is no master key; upload "master_key" with or before the other keys.')
+    }
     const devices = await this.#needs.knownDevices.of(userId)
     const checked = new Map<KeyUsage, CrossSigningKey>()
     for (const key of keys.values()) {

@@ -103,7 +103,8 @@ export class DehydratedDevices {
   }
 
   #assertEnabled(): void {
-    if (!this.#needs.enabled) throw refuse('M_UNRECOGNIZED', 'Dehydrated devices are not enabled; the administrator can set experimental_features.msc3814_enabled.')
+    if (this.#needs.enabled) return
+    throw refuse('M_UNRECOGNIZED', 'Dehydrated devices are not enabled; the administrator can set experimental_features.msc3814_enabled.')
   }
 }
 

@@ -24,7 +24,9 @@ export function readDeviceKeys(value: unknown, userId: string, deviceId: string)
     throw refuse('M_BAD_JSON', '"device_keys.algorithms" must be a list of texts.')
   }
   const publicKey = ed25519KeyOf(value, deviceId)
-  if (publicKey === undefined) throw refuse('M_INVALID_PARAM', `"device_keys.keys" must have an ed25519 public key named "ed25519:${deviceId}", and texts only.`)
+  if (publicKey === undefined) {
+    throw refuse('M_INVALID_PARAM', `"device_keys.keys" must have an ed25519 public key named "ed25519:${deviceId}", and texts only.`)
+  }
   const keyId = `ed25519:${deviceId}`
   if (!isSigned(value, userId, keyId, publicKey)) {
     throw refuse('M_INVALID_SIGNATURE', `"device_keys" must be signed by the device's own key, in "signatures" under ${userId} and ${keyId}.`)

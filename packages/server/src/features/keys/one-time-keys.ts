@@ -84,7 +84,9 @@ export class OneTimeKeys {
     const added = await this.#withoutKnown(tx, userId, deviceId, oneTime)
     const known = new Map((await this.#store.stock(tx, userId, deviceId)).map((row) => [row.algorithm, row]))
     const unclaimed = [...known.values()].reduce((sum, row) => sum + row.count, 0)
-    if (unclaimed + added.length > keyLimit) throw refuse('M_TOO_LARGE', `A device may have at most ${keyLimit} one-time keys; ${unclaimed} are still unclaimed.`)
+    if (unclaimed + added.length > keyLimit) {
+      throw refuse('M_TOO_LARGE', `A device may have at most ${keyLimit} one-time keys; ${unclaimed} are still unclaimed.`)
+    }
     const fallbacks = new Map(fallback.map((key) => [key.algorithm, key]))
     const algorithms = new Set([...added, ...fallback].map((key) => key.algorithm))
     if (new Set([...known.keys(), ...algorithms]).size > algorithmLimit) {

@@ -77,7 +77,9 @@ export class ToDevice {
    * Sends a message to devices, once: a repeated transaction id of the same device and type does nothing. Unknown devices are passed over.
    * @throws M_INVALID_PARAM for an event type that is too long
    */
-  async send(sender: { readonly userId: UserId; readonly deviceId: string | undefined }, eventType: string, txnId: string, messages: DeviceMessages): Promise<void> {
+  async send(
+    sender: { readonly userId: UserId; readonly deviceId: string | undefined }, eventType: string, txnId: string, messages: DeviceMessages,
+  ): Promise<void> {
     if (Buffer.byteLength(eventType) > longestEventType) throw refuse('M_INVALID_PARAM', `The event type is longer than ${longestEventType} bytes.`)
     const key: TransactionKey = { userId: sender.userId, deviceId: sender.deviceId ?? '', eventType, txnId }
     if (await this.#store.isKnown(key)) return
