@@ -112,6 +112,7 @@ export function composeAccounts(inputs: Inputs) {
   return {
     passwordPolicy: passwords.policy,
     openid, ...announcedRules(config), serverVersion,
+    landing: { webClientLocation: config.web_client_location },
     uia, accounts, devices, sessions, logins, loginTokenRules, profilePropagation, profiles, registration,
     authenticate: config.hs_disabled ? refuseEverybody(config) : sessions.authenticate,
   }
