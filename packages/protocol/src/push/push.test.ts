@@ -9,8 +9,8 @@ import { PushRules, unchangedPushRules } from './evaluate.ts'
 import type { PushOutcome } from './evaluate.ts'
 import { PushEvent } from './push-event.ts'
 import type { PushRoom } from './push-event.ts'
-import { checkPushActions, checkPushRule, noUserPushRules, pushRuleKinds } from './rules.ts'
-import type { PushRule, UserPushRules } from './rules.ts'
+import { checkPushActions, checkPushRule, noUserPushRules } from './rules.ts'
+import type { PushRule, UserPushRules, pushRuleKinds } from './rules.ts'
 
 const me = '@me:here.org'
 const reader = { userId: me, displayName: 'Me Myself' }
