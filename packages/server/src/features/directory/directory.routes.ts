@@ -27,7 +27,7 @@ const visibility = Type.Union([Type.Literal('public'), Type.Literal('private')])
 const setRoomAlias = endpoint({
   id: 'setRoomAlias', servlet: 'ClientDirectoryServer', method: 'PUT', base: 'client', versions, path: '/directory/room/:roomAlias',
   spec: `${anchor}put_matrixclientv3directoryroomroomalias`, auth: 'user', limit: 'none', role: 'generic', suspendedRefused: true,
-  params: aliasParams, body: Type.Object({ room_id: RoomIdParam }), errors: ['M_INVALID_PARAM', 'M_MISSING_PARAM', 'M_NOT_FOUND', 'M_FORBIDDEN', 'M_UNKNOWN'],
+  params: aliasParams, body: Type.Object({ room_id: RoomIdParam }), errors: ['M_INVALID_PARAM', 'M_MISSING_PARAM', 'M_NOT_FOUND', 'M_FORBIDDEN', 'M_UNKNOWN', 'M_BAD_JSON'],
   handler: async ({ directory }: Needs, { requester, params, body }) => {
     await directory.add(requester, params.roomAlias, body.room_id)
     return {}
@@ -71,7 +71,7 @@ const getVisibility = endpoint({
 const setVisibility = endpoint({
   id: 'setRoomVisibilityOnDirectory', servlet: 'ClientDirectoryListServer', method: 'PUT', base: 'client', versions, path: '/directory/list/room/:roomId',
   spec: `${anchor}put_matrixclientv3directorylistroomroomid`, auth: 'user', limit: 'none', role: 'main', suspendedRefused: true,
-  params: roomParams, body: Type.Object({ visibility: Type.Optional(visibility) }), errors: ['M_NOT_FOUND', 'M_FORBIDDEN', 'M_INVALID_PARAM'],
+  params: roomParams, body: Type.Object({ visibility: Type.Optional(visibility) }), errors: ['M_NOT_FOUND', 'M_FORBIDDEN', 'M_INVALID_PARAM', 'M_BAD_JSON'],
   handler: async ({ directory }: Needs, { requester, params, body }) => {
     await directory.setPublished(requester, params.roomId, body.visibility !== 'private')
     return {}
@@ -84,7 +84,7 @@ const setNetworkVisibility = endpoint({
   spec: 'https://spec.matrix.org/v1.19/application-service-api/#put_matrixclientv3directorylistappservicenetworkidroomid',
   auth: 'appservice', limit: 'none', role: 'main',
   params: Type.Object({ networkId: Type.String({ maxLength: 255 }), roomId: RoomIdParam }), body: Type.Object({ visibility }),
-  errors: ['M_NOT_FOUND', 'M_FORBIDDEN', 'M_INVALID_PARAM', 'M_MISSING_PARAM'],
+  errors: ['M_NOT_FOUND', 'M_FORBIDDEN', 'M_INVALID_PARAM', 'M_MISSING_PARAM', 'M_BAD_JSON'],
   handler: async ({ directory }: Needs, { requester, params, body }) => {
     await directory.setPublishedFor(requester.appserviceId ?? '', params.networkId, params.roomId, body.visibility === 'public')
     return {}
@@ -116,7 +116,7 @@ const queryPublicRooms = endpoint({
     include_all_networks: Type.Optional(Type.Boolean()),
     third_party_instance_id: Type.Optional(Type.Union([Type.String(), Type.Null()])),
   }),
-  bodyKind: 'optional-json', errors: ['M_INVALID_PARAM', 'M_NOT_FOUND'],
+  bodyKind: 'optional-json', errors: ['M_INVALID_PARAM', 'M_NOT_FOUND', 'M_BAD_JSON'],
   handler: async ({ publicRooms }: Needs, { query, body }) => {
     const { limit, since, filter, include_all_networks: includeAllNetworks = false, third_party_instance_id: network } = body
     if (includeAllNetworks && network) throw refuse('M_INVALID_PARAM', 'Give "include_all_networks" or "third_party_instance_id", not both.')

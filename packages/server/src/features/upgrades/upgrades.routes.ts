@@ -10,7 +10,7 @@ const upgradeRoom = endpoint({
   limit: { rc: 'rc_room_creation', by: 'service' }, role: 'main', shard: 'roomId', suspendedRefused: true,
   params: Type.Object({ roomId: RoomIdParam }),
   body: Type.Object({ new_version: Type.String(), additional_creators: Type.Optional(Type.Array(Type.String())) }),
-  errors: ['M_UNSUPPORTED_ROOM_VERSION', 'M_FORBIDDEN', 'M_NOT_FOUND', 'M_INVALID_PARAM', 'M_MISSING_PARAM', 'M_LIMIT_EXCEEDED'],
+  errors: ['M_UNSUPPORTED_ROOM_VERSION', 'M_FORBIDDEN', 'M_NOT_FOUND', 'M_INVALID_PARAM', 'M_MISSING_PARAM', 'M_LIMIT_EXCEEDED', 'M_BAD_JSON'],
   handler: async ({ upgrades }: { upgrades: Upgrades }, { requester, params, body }) => ({
     replacement_room: await upgrades.upgrade(requester, params.roomId, body.new_version, body.additional_creators ?? []),
   }),
