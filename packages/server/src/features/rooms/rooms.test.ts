@@ -27,7 +27,7 @@ test('rooms of every version are made', async (t) => {
 })
 
 test('presets set rules, history and guest access', async (t) => {
-  const server = await testServer(t)
+  const server = await testServer(t, { config: 'room_list_publication_rules: [{action: allow}]\n' })
   const alice = await server.register('alice')
   for (const [preset, rule, guests] of [['private_chat', 'invite', 'can_join'], ['trusted_private_chat', 'invite', 'can_join'], ['public_chat', 'public', 'forbidden']]) {
     const room = await create(alice, { preset })

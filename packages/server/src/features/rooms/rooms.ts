@@ -10,6 +10,7 @@ import { isObject, own, type JsonObject, type JsonValue } from '@myelin/protocol
 import { getRoomVersion, listRoomVersions, type RoomVersion } from '@myelin/protocol/rooms/versions.ts'
 import type { Room } from '#engine/room.ts'
 import type { Proposal, RoomWriter } from '#engine/room-writer.ts'
+import type { Tx } from '#platform/db/database.ts'
 import type { Requester } from '#platform/http/requester.ts'
 import type { RateLimits } from '#platform/limits/rate-limits.ts'
 import { firstPowerLevels } from './power-levels.ts'
@@ -85,21 +86,25 @@ export class RoomCreation {
   }
 
   async #write(requester: Requester, request: RoomRequest, version: RoomVersion, first: FirstEvents, alias: RoomAlias | undefined) {
-    const { writer, aliases } = this.#needs
+    let refusedByDirectory: unknown
+    const list = async (tx: Tx, room: Room): Promise<void> => {
+      try {
+        if (alias !== undefined) await this.#needs.aliases.create(tx, alias, room, requester.userId)
+        if (request.visibility === 'public') await this.#needs.aliases.publish(tx, room, requester.userId)
+      } catch (error) {
+        refusedByDirectory = error
+        throw error
+      }
+    }
     try {
-      return await writer.createRoom(version, requester.userId, first.create, () => first.rest, {
-        extra: async (tx, events) => {
-          const room = events[0]?.room
-          if (!room) return
-          if (alias !== undefined) await aliases.create(tx, alias, room, requester.userId)
-          if (request.visibility === 'public') await aliases.publish(tx, room, requester.userId)
+      return await this.#needs.writer.createRoom(version, requester.userId, first.create, () => first.rest, {
+        extra: async (tx, [create]) => {
+          if (create) await list(tx, create.room)
         },
       })
     } catch (error) {
-      if (error instanceof MatrixError && error.errcode === 'M_FORBIDDEN' && !error.message.includes('directory')) {
-        throw refuse('M_INVALID_ROOM_STATE', `The room would not follow the rules of its version: ${error.message}`)
-      }
-      throw error
+      if (error === refusedByDirectory || !(error instanceof MatrixError) || error.errcode !== 'M_FORBIDDEN') throw error
+      throw refuse('M_INVALID_ROOM_STATE', `The room would not follow the rules of its version: ${error.message}`)
     }
   }
 
