@@ -167,8 +167,9 @@ export class OldSync {
     const groups = Map.groupBy(some.filter((event) => isMine(event.room.nid)), (event) => event.room.nid)
     for (const group of groups.values()) shown.push(...(await this.#visible(userId, group)))
     shown.sort((a, b) => byPlace(a.event, b.event))
-    const joined = (nid: number): boolean => isMine(nid) && mine.get(nid)?.membership === 'join'
-    return { chunk: [...(await clientEvents.format(request, shown)), ...(await this.#ephemeral(userId, since, now, mine, joined))], position }
+    const joined = (nid: number): boolean => mine.get(nid)?.membership === 'join'
+    const ephemeral = watched ? [] : await this.#ephemeral(userId, since, now, mine, joined)
+    return { chunk: [...(await clientEvents.format(request, shown)), ...ephemeral], position }
   }
 
   async #visible(userId: UserId, events: readonly StoredEvent[]) {
