@@ -34,6 +34,8 @@ export interface Children {
   /** The most recent replacement of each sender and type. */
   readonly replacements: Map<string, Child>
   readonly references: Child[]
+  /** The highest number among the children. */
+  newestNid: number
 }
 
 /** Key of a replacement: only the sender of an event may replace it, with an event of the same type. */
@@ -99,6 +101,11 @@ export class ChildrenCache {
     const key = `${child.room.nid} ${relation.relatesTo}`
     const known = this.#byParent.get(key)
     if (!known || child.streamOrdering === undefined) return
+    if (child.nid <= known.newestNid) {
+      // The children may have been read between the commit and this call, so that this one is among them.
+      this.#byParent.delete(key)
+      return
+    }
     const { eventId, sender, type, depth, originServerTs } = child.event
     fold(known, relation.type, { nid: child.nid, eventId, sender, type, topological: depth, stream: child.streamOrdering, originServerTs })
     this.#byParent.set(key, known)
@@ -112,7 +119,7 @@ export class ChildrenCache {
 
   async #load(room: Room, parents: readonly string[]): Promise<Map<string, Children>> {
     const generation = this.#generation
-    const loaded = new Map(parents.map((id): [string, Children] => [id, { thread: new Map(), replacements: new Map(), references: [] }]))
+    const loaded = new Map(parents.map((id): [string, Children] => [id, { thread: new Map(), replacements: new Map(), references: [], newestNid: 0 }]))
     const rows = await this.#store.children(room.nid, parents)
     const strings = await this.#names.strings(new Set(rows.flatMap((row) => [row.sender_nid, row.type_nid])))
     for (const row of rows) {
@@ -134,6 +141,7 @@ function hasChildren(children: Children): boolean {
 
 /** Adds a child to what is known of its parent's children. */
 function fold(children: Children, relationType: string, child: Child): void {
+  children.newestNid = Math.max(children.newestNid, child.nid)
   if (relationType === 'm.thread') {
     const part = children.thread.get(child.sender)
     children.thread.set(child.sender, { count: (part?.count ?? 0) + 1, latest: part && isLater(part.latest, child) ? part.latest : child })
