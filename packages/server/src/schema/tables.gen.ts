@@ -350,7 +350,6 @@ export interface RoomsTable {
   room_id: RoomId
   room_version: string
   creator_nid: number | null
-  is_public: Generated<number>
   has_auth_chain_index: Generated<number>
   created_ts: number
 }

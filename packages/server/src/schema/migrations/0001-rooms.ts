@@ -13,12 +13,10 @@ export const rooms = creates({ version: 1, name: '0001-rooms', compat: 1, backgr
     room_id TEXT NOT NULL,
     room_version TEXT NOT NULL,
     creator_nid BIGINT,
-    is_public SMALLINT NOT NULL DEFAULT 0,
     has_auth_chain_index BOOLEAN NOT NULL DEFAULT TRUE,
     created_ts BIGINT NOT NULL
   )`,
   'CREATE UNIQUE INDEX IF NOT EXISTS rooms_room_id ON rooms (room_id)',
-  'CREATE INDEX IF NOT EXISTS rooms_public ON rooms (is_public) WHERE is_public = 1',
   `CREATE TABLE IF NOT EXISTS events (
     event_nid BIGINT NOT NULL PRIMARY KEY,
     room_nid BIGINT NOT NULL,
