@@ -55,21 +55,18 @@ export class Timelines {
     const { limit } = request
     const picked: VisibleEvent[] = []
     let newest: StoredEvent | undefined
-    let oldest: StoredEvent | undefined
     let scanned = 0
     let limited = false
-    for await (const page of this.#pages(request)) {
+    for await (const { page, isFinal } of this.#pages(request)) {
       newest ??= page.at(-1)
       scanned += page.length
       const visible = await this.#visible(request, page)
       const missing = limit - picked.length
       picked.push(...visible.slice(Math.max(0, visible.length - missing)).reverse())
-      oldest = page[0]
-      limited = visible.length > missing
+      limited = visible.length > missing || isFinal
       if (limited) break
     }
     const first = picked.at(-1)?.event
-    limited ||= scanned > 0 && this.#endsEarly(request, scanned, oldest)
     return {
       shown: picked.reverse(),
       limited,
@@ -79,23 +76,18 @@ export class Timelines {
     }
   }
 
-  /** Pages from the end of the range to its beginning, each oldest first. */
-  async *#pages({ room, after, upTo, limit, recent }: TimelineRequest): AsyncGenerator<readonly StoredEvent[]> {
+  /** Pages from the end of the range to its beginning, each oldest first; `isFinal` where reading stops although the range goes on. */
+  async *#pages({ room, after, upTo, limit, recent }: TimelineRequest): AsyncGenerator<{ readonly page: readonly StoredEvent[]; readonly isFinal: boolean }> {
     let size = Math.max(limit + 1, recent ? 1 : smallestPage)
     let end = recent?.length ?? upTo
     for (let count = 0; count < maxPages; count += 1) {
       const page = recent ? recent.slice(Math.max(0, end - size), end) : await this.#sources.events.roomTail(room, after, end, size)
-      if (page.length > 0) yield page
-      if (page.length < size) return
+      const isLast = page.length < size
+      if (page.length > 0) yield { page, isFinal: !isLast && count === maxPages - 1 }
+      if (isLast) return
       end = recent ? end - page.length : (page[0]?.streamOrdering ?? after) - 1
       size = Math.min(largestPage, size * 2)
     }
-  }
-
-  /** Whether the range goes on before the pages that were read. */
-  #endsEarly({ after, recent }: TimelineRequest, scanned: number, oldest: StoredEvent | undefined): boolean {
-    if (recent) return scanned < recent.length
-    return scanned >= smallestPage * maxPages && (oldest?.streamOrdering ?? after) > after + 1
   }
 
   async #visible(request: TimelineRequest, page: readonly StoredEvent[]): Promise<VisibleEvent[]> {
