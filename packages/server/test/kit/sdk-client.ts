@@ -11,8 +11,11 @@ type Logger = NonNullable<NonNullable<Parameters<typeof createClient>[0]>['logge
 
 const nothing = (): void => undefined
 const silent: Logger = { trace: nothing, debug: nothing, info: nothing, warn: nothing, error: nothing, getChild: () => silent }
-// Parts of the SDK that know no client log here; its type hides the level.
-if ('setLevel' in logger && typeof logger.setLevel === 'function') logger.setLevel('silent', false)
+// Parts of the SDK that know no client log here, and their loggers take over what this one does; its type hides that.
+if ('rebuild' in logger && typeof logger.rebuild === 'function') {
+  Object.assign(logger, { methodFactory: () => nothing })
+  logger.rebuild()
+}
 
 // The SDK leaves a timer of up to 100 s behind with every request; such timers must not keep the process of a test alive.
 const { setTimeout: setReferencedTimeout } = globalThis
