@@ -37,10 +37,10 @@ export async function testEngineRooms(t: TestContext): Promise<TestEngine> {
   return openEngine(database)
 }
 
-/** A database of the engine under test, removed with the test. */
+/** An empty database of the engine under test, removed with the test. */
 export async function openTestDatabase(t: TestContext): Promise<Database> {
   if (process.env['MYELIN_TEST_DATABASE'] === 'postgres') {
-    const postgres = new PostgresDatabase(await freshDatabase(t))
+    const postgres = new PostgresDatabase(await freshDatabase(t, { migrated: false }))
     t.after(() => postgres.close())
     return postgres
   }

@@ -8,7 +8,9 @@ export class UnsuitableDatabaseError extends Error {
   override readonly name = 'UnsuitableDatabaseError'
 }
 
-interface Facts {
+/** What PostgreSQL says about itself and the database. */
+export interface Facts {
+  /** First part of its version. */
   readonly version: number
   readonly encoding: string
   readonly collation: string
@@ -29,23 +31,22 @@ const byteWise = new Set(['C', 'POSIX', 'C.UTF-8', 'C.UTF8'])
 export async function assertSuitable(database: Database, options: { readonly allowUnsafeLocale: boolean }): Promise<void> {
   if (database.dialect === 'sqlite') return assertSuitableFile(database)
   const [version] = await database.rows<{ version: number }>("SELECT current_setting('server_version_num')::int AS version", [])
-  const major = Math.floor((version?.version ?? 0) / 10_000)
-  if (major < oldestPostgres) {
-    throw new UnsuitableDatabaseError(
-      `PostgreSQL ${major} is too old: version ${oldestPostgres} or newer is needed. Upgrade the cluster, for instance with: pg_upgradecluster ${major} main`,
-    )
+  const fault = faultOf(await factsOf(database, Math.floor((version?.version ?? 0) / 10_000)), options)
+  if (fault !== undefined) throw new UnsuitableDatabaseError(fault)
+}
+
+/** What is wrong with a PostgreSQL database and how to mend it; undefined where nothing is. */
+export function faultOf(facts: Facts, options: { readonly allowUnsafeLocale: boolean }): string | undefined {
+  const { version, encoding, provider, collation, ctype, database } = facts
+  if (version < oldestPostgres) {
+    return `PostgreSQL ${version} is too old: version ${oldestPostgres} or newer is needed. Upgrade the cluster, for instance with: pg_upgradecluster ${version} main`
   }
-  const facts = await factsOf(database, major)
-  if (facts.encoding !== 'UTF8') {
-    throw new UnsuitableDatabaseError(`The database ${facts.database} has the encoding ${facts.encoding}, it must be UTF8. ${mending(facts)}`)
-  }
-  const isSafe = facts.provider !== 'i' && byteWise.has(facts.collation) && byteWise.has(facts.ctype)
-  if (isSafe || options.allowUnsafeLocale) return
-  throw new UnsuitableDatabaseError(
-    `The database ${facts.database} has the collation ${facts.collation} and the character type ${facts.ctype}${facts.provider === 'i' ? ' of ICU' : ''}; both must be C, ` +
-      `because an update of the operating system's locales would corrupt its indexes. ${mending(facts)} ` +
-      'To start nevertheless, set allow_unsafe_locale: true below database.',
-  )
+  if (encoding !== 'UTF8') return `The database ${database} has the encoding ${encoding}, it must be UTF8. ${mending(facts)}`
+  const isSafe = provider !== 'i' && byteWise.has(collation) && byteWise.has(ctype)
+  if (isSafe || options.allowUnsafeLocale) return undefined
+  return `The database ${database} has the collation ${collation} and the character type ${ctype}${provider === 'i' ? ' of ICU' : ''}; both must be C, ` +
+    `because an update of the operating system's locales would corrupt its indexes. ${mending(facts)} ` +
+    'To start nevertheless, set allow_unsafe_locale: true below database.'
 }
 
 async function factsOf(database: Database, major: number): Promise<Facts> {
