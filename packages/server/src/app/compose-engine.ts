@@ -5,7 +5,8 @@ import { ClientEvents } from '#engine/client-events.ts'
 import { Events } from '#engine/events.ts'
 import { Memberships } from '#engine/memberships.ts'
 import { Names } from '#engine/names.ts'
-import { Persister, type EventsRow } from '#engine/persister.ts'
+import { Persister } from '#engine/persister.ts'
+import type { EventsRow } from '#engine/stored-event.ts'
 import { RoomAccess } from '#engine/room-access.ts'
 import { RoomStates } from '#engine/room-states.ts'
 import { RoomWriter } from '#engine/room-writer.ts'
@@ -35,10 +36,10 @@ export async function composeEngine(inputs: {
   const { database, caches, clock, signer, serverName } = inputs
   const names = await Names.open({ database, caches })
   const rooms = await Rooms.open({ database, caches })
-  const events = new Events({ database, caches, rooms })
+  const eventsStream = new Stream<EventsRow>({ name: 'events', position: await highest(database, 'SELECT max(stream_ordering) AS last FROM events') })
+  const events = new Events({ database, caches, rooms, stream: eventsStream })
   const states = new RoomStates({ database, caches, names, events })
   const memberships = new Memberships({ database, caches, names, rooms, serverName })
-  const eventsStream = new Stream<EventsRow>({ name: 'events', position: await highest(database, 'SELECT max(stream_ordering) AS last FROM events') })
   const persister = new Persister({ database, caches, clock, names, rooms, events, states, memberships, stream: eventsStream })
   const lastEventNid = await highest(database, 'SELECT max(event_nid) AS last FROM events')
   const writer = new RoomWriter({ clock, rooms, events, states, persister, signer, lastEventNid, randomId })

@@ -3,22 +3,28 @@ import type { EventId } from '@myelin/protocol/ids/ids.ts'
 import { redactPdu } from '@myelin/protocol/events/redact.ts'
 import { canonicalJson } from '@myelin/protocol/json/canonical.ts'
 import type { Cache, CacheBudget } from '#platform/cache/cache.ts'
+import type { Entry, Stream } from '#platform/streams/stream.ts'
 import type { Database } from '#platform/db/database.ts'
 import { EventsStore, type EventRow, type PageQuery } from './events.store.ts'
 import { readStoredPdu, roomEventOf } from './read-pdu.ts'
 import type { Room } from './room.ts'
 import type { Rooms } from './rooms.ts'
-import { StoredEvent, type EventPlace } from './stored-event.ts'
+import { StoredEvent, type EventPlace, type EventsRow } from './stored-event.ts'
+
+/** So far back the stream's memory is searched instead of the table. */
+const ringReach = 300
 
 export class Events {
   readonly #store: EventsStore
   readonly #rooms: Rooms
+  readonly #stream: Stream<EventsRow>
   readonly #byNid: Cache<number, StoredEvent>
   readonly #nids: Cache<string, number>
   /** Events that are not committed yet and must not be lost to the cache's budget. */
   readonly #pinned = new Map<number, StoredEvent>()
 
-  constructor(needs: { readonly database: Database; readonly caches: CacheBudget; readonly rooms: Rooms }) {
+  constructor(needs: { readonly database: Database; readonly caches: CacheBudget; readonly rooms: Rooms; readonly stream: Stream<EventsRow> }) {
+    this.#stream = needs.stream
     this.#store = new EventsStore(needs.database)
     this.#rooms = needs.rooms
     this.#byNid = needs.caches.cache('events', (event) => event.json.length * 3 + 600)
@@ -81,6 +87,8 @@ export class Events {
 
   /** The newest events of a room with `after < position <= upTo`, oldest first; visibility is the caller's. */
   async roomTail(room: Room, after: number, upTo: number, limit: number): Promise<StoredEvent[]> {
+    const recent = this.#stream.position - after <= ringReach ? this.#stream.since(after) : undefined
+    if (recent) return this.#recentOf(room, recent, upTo, limit)
     const events = await this.#fromRows(await this.#store.roomTail(room.nid, after, upTo, limit))
     return events.reverse()
   }
@@ -116,6 +124,14 @@ export class Events {
   redacted(event: StoredEvent, redaction: StoredEvent): StoredEvent {
     const pdu = redactPdu(event.room.version, event.event.pdu)
     return new StoredEvent(event.room, roomEventOf(event.room, event.event.eventId, pdu), canonicalJson(pdu), event, redaction)
+  }
+
+  /** Events of a room among the newest of the stream, as they are now: a redaction may have come since. */
+  async #recentOf(room: Room, recent: readonly Entry<EventsRow>[], upTo: number, limit: number): Promise<StoredEvent[]> {
+    const own = recent.filter(({ id, row: { event } }) => id <= upTo && event.room.nid === room.nid && !event.rejected && !event.softFailed)
+    const current: StoredEvent[] = []
+    for (const { row } of own.slice(-limit)) current.push((await this.byNid(row.event.nid)) ?? row.event)
+    return current
   }
 
   /** Rows as events, in the same order. */

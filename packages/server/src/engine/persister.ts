@@ -13,7 +13,7 @@ import type { Names } from './names.ts'
 import type { RoomStates } from './room-states.ts'
 import type { Room } from './room.ts'
 import type { Rooms } from './rooms.ts'
-import type { StoredEvent } from './stored-event.ts'
+import type { EventsRow, StoredEvent } from './stored-event.ts'
 import type { NewNodes } from './trie.ts'
 
 /** Shared by all units that were built on one another; false once one of them failed. */
@@ -42,11 +42,6 @@ export interface CommitUnit {
 /** Runs inside the commit, for what must be atomic with events of any origin; must be cheap. */
 export interface CommitParticipant {
   commit(tx: Tx, events: readonly StoredEvent[]): Promise<void>
-}
-
-/** A row of the events stream. */
-export interface EventsRow {
-  readonly event: StoredEvent
 }
 
 interface Waiting {

@@ -223,7 +223,7 @@ export class RoomWriter {
     const previous = head.extremities.map((extremity) => extremity.eventId)
     const built = buildEvent(
       room.version,
-      { ...proposal, roomId: room.id, originServerTs: proposal.originServerTs ?? clock.now(), eventId: `$${randomId()}:${signer.serverName}` as EventId },
+      { ...proposal, roomId: room.id, originServerTs: proposal.originServerTs ?? clock.now(), ...(room.version.eventIds === 'field' ? { eventId: `$${randomId()}:${signer.serverName}` as EventId } : {}) },
       {
         depth: Math.min(maxDepth, Math.max(0, ...head.extremities.map((extremity) => extremity.depth)) + 1),
         prevEventIds: previous,

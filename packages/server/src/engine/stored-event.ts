@@ -59,3 +59,8 @@ export class StoredEvent {
     return (this.#clientFragment ??= build(this.event))
   }
 }
+
+/** A row of the events stream. */
+export interface EventsRow {
+  readonly event: StoredEvent
+}

@@ -2,8 +2,7 @@
  * When something last happened in each room, so that a sync passes over quiet rooms without reading anything; and the newest events of rooms from memory.
  */
 import type { Events } from '#engine/events.ts'
-import type { EventsRow } from '#engine/persister.ts'
-import type { StoredEvent } from '#engine/stored-event.ts'
+import type { EventsRow, StoredEvent } from '#engine/stored-event.ts'
 import type { ReadStream } from './sources.ts'
 
 /** More rooms are not remembered; forgotten ones count as rooms with news. */

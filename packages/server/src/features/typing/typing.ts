@@ -6,7 +6,7 @@
 import { refuse } from '@myelin/protocol/errors.ts'
 import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import { membershipOf, type Memberships } from '#engine/memberships.ts'
-import type { EventsRow } from '#engine/persister.ts'
+import type { EventsRow } from '#engine/stored-event.ts'
 import type { Room } from '#engine/room.ts'
 import type { Rooms } from '#engine/rooms.ts'
 import type { Clock, Timer } from '#platform/clock.ts'
