@@ -80,6 +80,11 @@ export class TestClient {
     return new TestClient({ ...this.#options, token })
   }
 
+  /** The same client at another address, as after a restart. */
+  at(url: string): TestClient {
+    return new TestClient({ ...this.#options, url })
+  }
+
   get(path: string, init: RequestInit = {}): Sent {
     return this.send('GET', path, undefined, init)
   }

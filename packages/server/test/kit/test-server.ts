@@ -5,12 +5,13 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { loadConfig } from '#app/config.ts'
+import { loadConfig, type Config } from '#app/config.ts'
 import { compose, type Services } from '#app/compose.ts'
 import { openDatabase } from '#app/open-database.ts'
 import { endpoints } from '#app/routes.ts'
 import { eventSignerOf } from '#app/signer.ts'
 import { SystemClock, type Clock } from '#platform/clock.ts'
+import type { Database } from '#platform/db/database.ts'
 import { createApplication } from '#platform/http/application.ts'
 import { mountEndpoints } from '#platform/http/mount.ts'
 import { ActiveRequests } from '#platform/http/served-request.ts'
@@ -28,6 +29,8 @@ export interface TestServerOptions {
   readonly clock?: Clock
   /** Keep the rate limits of the defaults; without, nothing is limited. */
   readonly rateLimits?: boolean
+  /** Opens the database, for tests of failing storage. */
+  readonly open?: (config: Config) => Database
 }
 
 /** A running server. */
@@ -112,7 +115,7 @@ export async function testServer(t: TestContext, options: TestServerOptions = {}
 /** Starts a server on a folder that a test has prepared, for instance to start it a second time. */
 export async function startTestServer(t: TestContext, folder: string, configPath: string, options: TestServerOptions = {}): Promise<TestServer> {
   const loaded = loadConfig([configPath])
-  const database = openDatabase(loaded.config, { durable: false })
+  const database = options.open?.(loaded.config) ?? openDatabase(loaded.config, { durable: false })
   await upgradeSchema(database, migrations, () => undefined)
   const errors: string[] = []
   const logger: Logger = {
