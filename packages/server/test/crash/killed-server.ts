@@ -12,6 +12,15 @@ const unlimited = '{per_second: 100000, burst_count: 100000}'
 
 export type Engine = 'sqlite' | 'postgres'
 
+/** Sends a signal; a process that has ended meanwhile is no fault. */
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name)
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error
+  }
+}
+
 /** A free port of this machine. */
 async function freePort(): Promise<number> {
   const server = createServer()
@@ -51,10 +60,17 @@ class Cluster {
     this.#run('pg_ctl', `--pgdata=${this.folder}/data`, `--log=${this.folder}/server.log`, '--wait', '--silent', `--options=${options}`, 'start')
   }
 
-  /** Kills the server at once; it recovers from its log at the next start. */
+  /** Kills the server with all of its processes at once; it recovers from its log at the next start. */
   kill(): void {
-    const [pid] = readFileSync(`${this.folder}/data/postmaster.pid`, 'utf8').split('\n')
-    process.kill(Number(pid), 'SIGKILL')
+    const [main = ''] = readFileSync(`${this.folder}/data/postmaster.pid`, 'utf8').split('\n')
+    const list = execFileSync('ps', ['--ppid', main, '-o', 'pid='], { encoding: 'utf8' })
+    const pids = [main, ...list.trim().split(/\s+/)].map(Number)
+    // The first does not live to clean up after the others.
+    process.kill(pids[0] ?? 0, 'SIGSTOP')
+    for (const pid of pids) signal(pid, 'SIGKILL')
+    // Its processes hold the shared memory until they are gone, and a name in the lock file counts while its process is unreaped.
+    const gone = 'for pid in "$@"; do while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done; done'
+    execFileSync('bash', ['-c', gone, 'gone', ...pids.map(String)], { timeout: 30_000 })
   }
 
   stop(): void {
