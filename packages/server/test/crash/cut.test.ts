@@ -172,10 +172,10 @@ const [message] = operations
 assert.ok(message)
 
 /** Whether some cut of a flawed server is found out. */
-async function isFoundOut(t: TestContext, cut: Cut, flaws: Flaws): Promise<boolean> {
+async function isFoundOut(t: TestContext, operation: Operation, cut: Cut, flaws: Flaws): Promise<boolean> {
   for (let at = 1; at < 50; at += 1) {
     try {
-      if (!(await oneCut(t, message as Operation, cut, at, flaws))) return false
+      if (!(await oneCut(t, operation, cut, at, flaws))) return false
     } catch (error) {
       if (error instanceof Error && /was acknowledged and is gone|no longer|M_UNKNOWN_TOKEN/.test(error.message)) return true
       throw error
@@ -185,12 +185,12 @@ async function isFoundOut(t: TestContext, cut: Cut, flaws: Flaws): Promise<boole
 }
 
 test('a server that acknowledges before the commit is found out', async (t) => {
-  assert.equal(await isFoundOut(t, 'kill', { acknowledgesEarly: true }), true)
+  assert.equal(await isFoundOut(t, message, 'kill', { acknowledgesEarly: true }), true)
 })
 
 if (testEngine === 'sqlite') {
   test('a server that skips the sync is found out by a power failure', async (t) => {
-    assert.equal(await isFoundOut(t, 'power', { durable: false }), true)
+    assert.equal(await isFoundOut(t, message, 'power', { durable: false }), true)
   })
 
   for (const cut of ['kill', 'power'] as const) {
