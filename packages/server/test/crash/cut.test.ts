@@ -158,9 +158,11 @@ const cuts: readonly Cut[] = testEngine === 'sqlite' ? ['fail', 'kill', 'power']
 for (const operation of operations) {
   for (const cut of cuts) {
     test(`${operation.name}, ${cut} at every write`, async (t) => {
-      for (let at = 1, more = true; more; at += 1) {
+      const last = { reached: false }
+      for (let at = 1; !last.reached; at += 1) {
         await t.test(`write ${at}`, async (inner) => {
-          more = await oneCut(inner, operation, cut, at)
+          last.reached = true
+          last.reached = !(await oneCut(inner, operation, cut, at))
         })
         assert.ok(at < 200)
       }

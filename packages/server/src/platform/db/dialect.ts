@@ -1,10 +1,8 @@
 /** Everything in which the two database engines differ, in one place. */
 import { sql, type Expression, type RawBuilder, type SqlBool } from 'kysely'
-import type { Database, Tx } from './database.ts'
-import type { Placeholder, Runner } from './query.ts'
+import type { Dialect, Placeholder, Runner } from './query.ts'
 
-/** The engine behind a connection. */
-export type Dialect = 'sqlite' | 'postgres'
+export type { Dialect }
 
 /**
  * Translates table definitions into the engine's words. Definitions are written with the types TEXT, BIGINT, SMALLINT, BOOLEAN, DOUBLE and BLOB; text is
@@ -55,8 +53,13 @@ export async function tableExists(runner: Runner, table: string): Promise<boolea
  * Waits until no other process is in a transaction with the same lock; held to the end of the transaction. SQLite has one writer anyway.
  * @param key any number that nothing else locks by
  */
-export async function lockAlone(tx: Tx, key: number): Promise<void> {
+export async function lockAlone(tx: Runner, key: number): Promise<void> {
   if (tx.dialect === 'postgres') await tx.rows('SELECT pg_advisory_xact_lock($1)', [key])
+}
+
+/** What runs transactions. */
+interface Transactional extends Runner {
+  transaction<Result>(work: (tx: Runner) => Promise<Result>): Promise<Result>
 }
 
 /**
@@ -64,7 +67,7 @@ export async function lockAlone(tx: Tx, key: number): Promise<void> {
  * @param index its name
  * @param on what follows the name: `ON table (columns)`
  */
-export async function buildIndex(database: Database, index: string, on: string): Promise<void> {
+export async function buildIndex(database: Transactional, index: string, on: string): Promise<void> {
   if (database.dialect === 'sqlite') {
     await database.transaction((tx) => tx.rows(`CREATE INDEX IF NOT EXISTS ${index} ${on}`, []))
     return

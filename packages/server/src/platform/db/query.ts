@@ -3,7 +3,9 @@ import {
   DummyDriver, Kysely, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler,
   type Compilable, type CompiledQuery,
 } from 'kysely'
-import type { Dialect } from './dialect.ts'
+
+/** The engine behind a connection. */
+export type Dialect = 'sqlite' | 'postgres'
 
 /** Stands for a value that is known only when a prepared query runs. */
 export class Placeholder {
