@@ -33,7 +33,7 @@ export interface ComposeInputs {
 export type Services = Awaited<ReturnType<typeof compose>>
 
 /** Bytes for all caches at a factor of 1. */
-const cacheBytes = 256 * 1024 * 1024
+const cacheBytes = 96 * 1024 * 1024
 
 /** Builds every service of the server on an open database. */
 export async function compose(inputs: ComposeInputs) {

@@ -31,6 +31,9 @@ export interface PageQuery {
   readonly maxStream: number
 }
 
+/** Events that readers see; the words of the partial indexes, so that these serve. */
+const isShown = sql<boolean>`rejected = 0 AND soft_failed = 0`
+
 export class EventsStore {
   readonly #database: Database
   readonly #insert = new BulkInsert<EventRow>('events.insert', 'events', columns)
@@ -43,7 +46,7 @@ export class EventsStore {
   readonly #extremities: Prepared<{ roomNid: number }, { event_nid: number; state_root: number }>
   readonly #deleteExtremities: Prepared<{ roomNid: number }, unknown>
   readonly #setRedacted: Prepared<{ nid: number; by: number }, unknown>
-  readonly #roomTail: Prepared<{ roomNid: number; after: number; upTo: number; limit: number }, EventRow>
+  readonly #roomTail: Prepared<{ roomNid: number; after: number; upTo: number; limit: number }, { event_nid: number }>
   readonly #streamAfter: Prepared<{ after: number; upTo: number; limit: number }, EventRow>
   readonly #nearest: Readonly<Record<'forward' | 'backward', Prepared<{ roomNid: number; ts: number; limit: number }, EventRow>>>
 
@@ -51,7 +54,8 @@ export class EventsStore {
     this.#database = database
     const db = buildersFor<EventTables>(database.dialect)
     const events = db.selectFrom('events').selectAll()
-    const placed = events.where('rejected', '=', 0).where('soft_failed', '=', 0)
+    const placed = events.where(isShown)
+    const placedNids = db.selectFrom('events').select('event_nid').where(isShown)
     this.#byNids = prepare('events.byNids', ({ nids }) => events.where(anyOf(database.dialect, sql.ref('event_nid'), nids)))
     this.#byId = prepare('events.byId', ({ eventId }) => events.where(sql.ref('event_id'), '=', eventId))
     this.#byIds = prepare('events.byIds', ({ eventIds }) => events.where(anyOf(database.dialect, sql.ref('event_id'), eventIds)))
@@ -60,7 +64,7 @@ export class EventsStore {
     this.#deleteExtremities = prepare('events.deleteExtremities', ({ roomNid }) => db.deleteFrom('forward_extremities').where('room_nid', '=', roomNid))
     this.#setRedacted = prepare('events.setRedacted', ({ nid, by }) => db.updateTable('events').set({ redacted_by_nid: by }).where('event_nid', '=', nid))
     this.#roomTail = prepare('events.roomTail', ({ roomNid, after, upTo, limit }) =>
-      placed.where('room_nid', '=', roomNid).where('stream_ordering', '>', after).where('stream_ordering', '<=', upTo)
+      placedNids.where('room_nid', '=', roomNid).where('stream_ordering', '>', after).where('stream_ordering', '<=', upTo)
         .orderBy('stream_ordering', 'desc').limit(limit))
     this.#streamAfter = prepare('events.streamAfter', ({ after, upTo, limit }) =>
       events.where('stream_ordering', '>', after).where('stream_ordering', '<=', upTo).orderBy('stream_ordering').limit(limit))
@@ -90,9 +94,9 @@ export class EventsStore {
     return this.#extremities.all(this.#database, { roomNid })
   }
 
-  /** The newest events of a room in a range of the stream, newest first. */
-  roomTail(roomNid: number, after: number, upTo: number, limit: number): Promise<EventRow[]> {
-    return this.#roomTail.all(this.#database, { roomNid, after, upTo, limit })
+  /** Numbers of the newest events of a room in a range of the stream, newest first; read from an index alone. */
+  async roomTail(roomNid: number, after: number, upTo: number, limit: number): Promise<number[]> {
+    return (await this.#roomTail.all(this.#database, { roomNid, after, upTo, limit })).map((row) => row.event_nid)
   }
 
   /** Events of all rooms after a place of the stream, oldest first. */
@@ -105,16 +109,17 @@ export class EventsStore {
     return this.#nearest[direction].all(this.#database, { roomNid, ts, limit })
   }
 
-  /** A page of history, in the order of its direction. */
-  page(query: PageQuery): Promise<EventRow[]> {
+  /** Numbers of a page of history, in the order of its direction; read from an index alone. */
+  async page(query: PageQuery): Promise<number[]> {
     const db = buildersFor<EventTables>(this.#database.dialect)
     const ascending = query.direction === 'forward'
-    let select = db.selectFrom('events').selectAll().where('room_nid', '=', query.roomNid)
-      .where('rejected', '=', 0).where('soft_failed', '=', 0).where('stream_ordering', '<=', query.maxStream)
+    let select = db.selectFrom('events').select('event_nid').where(isShown)
+      .where('room_nid', '=', query.roomNid).where('stream_ordering', '<=', query.maxStream)
     if (query.from) select = select.where(beside(query.from, ascending ? '>' : '<='))
     if (query.to) select = select.where(beside(query.to, ascending ? '<=' : '>'))
     const order = ascending ? 'asc' : 'desc'
-    return run(this.#database, select.orderBy('topological_ordering', order).orderBy('stream_ordering', order).limit(query.limit))
+    const rows = await run(this.#database, select.orderBy('topological_ordering', order).orderBy('stream_ordering', order).limit(query.limit))
+    return rows.map((row) => row.event_nid)
   }
 
   async insertEvents(tx: Tx, rows: readonly EventRow[]): Promise<void> {

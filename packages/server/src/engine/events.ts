@@ -82,15 +82,15 @@ export class Events {
 
   /** A page of a room's history in the order of its direction; visibility is the caller's. */
   async page(query: PageQuery): Promise<StoredEvent[]> {
-    return this.#fromRows(await this.#store.page(query))
+    return this.#inOrder(await this.#store.page(query))
   }
 
   /** The newest events of a room with `after < position <= upTo`, oldest first; visibility is the caller's. */
   async roomTail(room: Room, after: number, upTo: number, limit: number): Promise<StoredEvent[]> {
     const recent = this.#stream.position - after <= ringReach ? this.#stream.since(after) : undefined
     if (recent) return this.#recentOf(room, recent, upTo, limit)
-    const events = await this.#fromRows(await this.#store.roomTail(room.nid, after, upTo, limit))
-    return events.reverse()
+    const nids = await this.#store.roomTail(room.nid, after, upTo, limit)
+    return this.#inOrder(nids.reverse())
   }
 
   /** Events of all rooms after a place of the stream, oldest first. */
@@ -132,6 +132,11 @@ export class Events {
     const current: StoredEvent[] = []
     for (const { row } of own.slice(-limit)) current.push((await this.byNid(row.event.nid)) ?? row.event)
     return current
+  }
+
+  async #inOrder(nids: readonly number[]): Promise<StoredEvent[]> {
+    const events = await this.byNids(nids)
+    return nids.map((nid) => events.get(nid)).filter((event) => event !== undefined)
   }
 
   /** Rows as events, in the same order. */

@@ -35,8 +35,8 @@ export const rooms = creates({ version: 1, name: '0001-rooms', compat: 1, backgr
     json TEXT NOT NULL
   )`,
   'CREATE UNIQUE INDEX IF NOT EXISTS events_event_id ON events (event_id)',
-  'CREATE INDEX IF NOT EXISTS events_order_room ON events (room_nid, topological_ordering, stream_ordering)',
-  'CREATE INDEX IF NOT EXISTS events_room_stream ON events (room_nid, stream_ordering)',
+  'CREATE INDEX IF NOT EXISTS events_order_room ON events (room_nid, topological_ordering, stream_ordering, event_nid) WHERE rejected = 0 AND soft_failed = 0',
+  'CREATE INDEX IF NOT EXISTS events_room_stream ON events (room_nid, stream_ordering, event_nid) WHERE rejected = 0 AND soft_failed = 0',
   `CREATE TABLE IF NOT EXISTS forward_extremities (
     room_nid BIGINT NOT NULL,
     event_nid BIGINT NOT NULL,

@@ -181,13 +181,13 @@ delete from "forward_extremities" where "room_nid" = $1;
 select "event_nid", "state_root" from "forward_extremities" where "room_nid" = $1;
 
 -- events.nearestAfter
-select * from "events" where "rejected" = $1 and "soft_failed" = $2 and "room_nid" = $3 and "stream_ordering" is not null and "origin_server_ts" >= $4 order by "origin_server_ts", "topological_ordering" limit $5;
+select * from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = $1 and "stream_ordering" is not null and "origin_server_ts" >= $2 order by "origin_server_ts", "topological_ordering" limit $3;
 
 -- events.nearestBefore
-select * from "events" where "rejected" = $1 and "soft_failed" = $2 and "room_nid" = $3 and "stream_ordering" is not null and "origin_server_ts" <= $4 order by "origin_server_ts" desc, "topological_ordering" desc limit $5;
+select * from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = $1 and "stream_ordering" is not null and "origin_server_ts" <= $2 order by "origin_server_ts" desc, "topological_ordering" desc limit $3;
 
 -- events.roomTail
-select * from "events" where "rejected" = $1 and "soft_failed" = $2 and "room_nid" = $3 and "stream_ordering" > $4 and "stream_ordering" <= $5 order by "stream_ordering" desc limit $6;
+select "event_nid" from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = $1 and "stream_ordering" > $2 and "stream_ordering" <= $3 order by "stream_ordering" desc limit $4;
 
 -- events.setRedacted
 update "events" set "redacted_by_nid" = $1 where "event_nid" = $2;

@@ -181,13 +181,13 @@ delete from "forward_extremities" where "room_nid" = ?;
 select "event_nid", "state_root" from "forward_extremities" where "room_nid" = ?;
 
 -- events.nearestAfter
-select * from "events" where "rejected" = ? and "soft_failed" = ? and "room_nid" = ? and "stream_ordering" is not null and "origin_server_ts" >= ? order by "origin_server_ts", "topological_ordering" limit ?;
+select * from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = ? and "stream_ordering" is not null and "origin_server_ts" >= ? order by "origin_server_ts", "topological_ordering" limit ?;
 
 -- events.nearestBefore
-select * from "events" where "rejected" = ? and "soft_failed" = ? and "room_nid" = ? and "stream_ordering" is not null and "origin_server_ts" <= ? order by "origin_server_ts" desc, "topological_ordering" desc limit ?;
+select * from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = ? and "stream_ordering" is not null and "origin_server_ts" <= ? order by "origin_server_ts" desc, "topological_ordering" desc limit ?;
 
 -- events.roomTail
-select * from "events" where "rejected" = ? and "soft_failed" = ? and "room_nid" = ? and "stream_ordering" > ? and "stream_ordering" <= ? order by "stream_ordering" desc limit ?;
+select "event_nid" from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = ? and "stream_ordering" > ? and "stream_ordering" <= ? order by "stream_ordering" desc limit ?;
 
 -- events.setRedacted
 update "events" set "redacted_by_nid" = ? where "event_nid" = ?;
