@@ -47,6 +47,10 @@ export class Tally {
   /** Events that were scanned since the last checkpoint. */
   scanned = 0
   #singles: Unread[] = []
+  /** Numbers of the singles by thread, so that a look at them costs as much as there are threads, not messages. */
+  #singleTotals = new Map<string, Counts>()
+  /** Up to where each thread's singles were last known to be read. */
+  readonly #readUpTo = new Map<string, number>()
 
   constructor(upTo: number, base: Map<string, BaseCounts> = new Map()) {
     this.base = base
@@ -62,8 +66,9 @@ export class Tally {
   add(scan: Scan, upTo: number): void {
     if (scan.joined) this.base.clear()
     for (const thread of scan.own.keys()) this.base.delete(thread)
-    const kept = scan.joined ? [] : this.#singles.filter((unread) => !scan.own.has(unread.thread))
-    this.#singles = [...kept, ...scan.unread]
+    if (scan.joined) this.#keep([])
+    else if (scan.own.size > 0) this.#keep(this.#singles.filter((unread) => !scan.own.has(unread.thread)))
+    for (const unread of scan.unread) this.#append(unread)
     this.upTo = upTo
     this.scanned += scan.scanned
   }
@@ -79,9 +84,14 @@ export class Tally {
       if (now >= this.baseUpTo) this.base.delete(thread)
       else if (now > readUpTo) divided.push(thread)
     }
-    if (this.#singles.some((unread) => unread.position <= position.in(unread.thread))) {
-      this.#singles = this.#singles.filter((unread) => unread.position > position.in(unread.thread))
+    let moved = false
+    for (const thread of this.#singleTotals.keys()) {
+      const now = position.in(thread)
+      if (now <= (this.#readUpTo.get(thread) ?? -Infinity)) continue
+      this.#readUpTo.set(thread, now)
+      moved = true
     }
+    if (moved) this.#keep(this.#singles.filter((unread) => unread.position > position.in(unread.thread)))
     return divided
   }
 
@@ -97,18 +107,34 @@ export class Tally {
     if (this.#singles.length <= singlesLimit) return
     this.base = this.totals(position)
     this.baseUpTo = this.upTo
-    this.#singles = []
+    this.#keep([])
   }
 
   /** Numbers by thread, the main timeline's under `main`; threads without unread notifications are left out. */
   totals(position: ReadPosition): Map<string, BaseCounts> {
     const totals = new Map<string, BaseCounts>()
     for (const [thread, counts] of this.base) totals.set(thread, { ...counts, readUpTo: position.in(thread) })
-    for (const unread of this.#singles) {
-      totals.set(unread.thread, { ...plus(totals.get(unread.thread) ?? nothing, unread), readUpTo: position.in(unread.thread) })
+    for (const [thread, counts] of this.#singleTotals) {
+      const base = totals.get(thread) ?? nothing
+      totals.set(thread, {
+        notificationCount: base.notificationCount + counts.notificationCount,
+        highlightCount: base.highlightCount + counts.highlightCount,
+        readUpTo: position.in(thread),
+      })
     }
     for (const thread of totals.keys()) if (totals.size > threadsLimit && thread !== mainThread) totals.delete(thread)
     return totals
+  }
+
+  #keep(singles: Unread[]): void {
+    this.#singles = []
+    this.#singleTotals = new Map()
+    for (const unread of singles) this.#append(unread)
+  }
+
+  #append(unread: Unread): void {
+    this.#singles.push(unread)
+    this.#singleTotals.set(unread.thread, plus(this.#singleTotals.get(unread.thread) ?? nothing, unread))
   }
 }
 
