@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
+import { inspect } from 'node:util'
 import { loadConfig, type Config } from '#app/config.ts'
 import { compose, type Services } from '#app/compose.ts'
 import { openDatabase } from '#app/open-database.ts'
@@ -15,7 +16,7 @@ import type { Database } from '#platform/db/database.ts'
 import { createApplication } from '#platform/http/application.ts'
 import { mountEndpoints } from '#platform/http/mount.ts'
 import { ActiveRequests } from '#platform/http/served-request.ts'
-import type { Logger } from '#platform/log/logger.ts'
+import type { LogFields, Logger } from '#platform/log/logger.ts'
 import { migrations } from '#schema/migrations.ts'
 import { upgradeSchema } from '#schema/upgrade.ts'
 import { writeHomeserverYaml } from './homeserver-yaml.ts'
@@ -29,6 +30,8 @@ export interface TestServerOptions {
   readonly clock?: Clock
   /** Keep the rate limits of the defaults; without, nothing is limited. */
   readonly rateLimits?: boolean
+  /** Takes every line of the log, access lines and fields included. */
+  readonly log?: (line: string) => void
   /** Opens the database, for tests of failing storage. */
   readonly open?: (config: Config) => Database
 }
@@ -118,11 +121,13 @@ export async function startTestServer(t: TestContext, folder: string, configPath
   const database = options.open?.(loaded.config) ?? openDatabase(loaded.config, { durable: false })
   await upgradeSchema(database, migrations, () => undefined)
   const errors: string[] = []
+  const line = (message: string, fields?: LogFields): void => options.log?.(`${message} ${inspect(fields)}`)
   const logger: Logger = {
-    debug: () => undefined,
-    info: () => undefined,
-    warn: () => undefined,
+    debug: line,
+    info: line,
+    warn: line,
     error: (message, fields) => {
+      line(message, fields)
       errors.push(message)
       t.diagnostic(`${message} ${fields?.['error'] instanceof Error ? (fields['error'].stack ?? '') : JSON.stringify(fields ?? {})}`)
     },
@@ -132,7 +137,7 @@ export async function startTestServer(t: TestContext, folder: string, configPath
   })
   const active = new ActiveRequests()
   const application = createApplication()
-  mountEndpoints(application, endpoints, services, { authenticate: services.authenticate, limits: services.limits, logger, active })
+  mountEndpoints(application, endpoints, services, { authenticate: services.authenticate, limits: services.limits, logger, accessLogger: logger, active })
   await application.ready()
   const http = createServer((request, response) => application.routing(request, response))
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve))

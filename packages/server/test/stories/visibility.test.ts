@@ -6,6 +6,8 @@ import { testServer } from '../kit/test-server.ts'
 
 interface Scene {
   readonly room: string
+  /** A token of history from after everything. */
+  readonly latest: string
   /** Sent before anybody but Alice was in the room. */
   readonly early: string
   /** Sent while the former and banned members were joined. */
@@ -42,7 +44,13 @@ async function scene(t: TestContext, visibility: string): Promise<Scene> {
   await alice.post(`${path}/ban`, { user_id: users.banned.userId }).ok()
   await users.knocked.post(`/knock/${encodeURIComponent(room)}`, {}).ok()
   const late = await say(alice, room, 'late')
-  return { room, early, middle, late, users }
+  for (const [name, parent] of Object.entries({ early, middle, late })) {
+    const relation = { rel_type: 'm.thread', event_id: parent }
+    // All answers are written now, after the former members have gone.
+    await alice.put(`${path}/send/m.room.message/thread-${name}`, { msgtype: 'm.text', body: `thread ${name}`, 'm.relates_to': relation }).ok()
+  }
+  const latest = String((await alice.get(`${path}/messages?dir=b&limit=1`).ok())['start'])
+  return { room, latest, early, middle, late, users }
 }
 
 /** Which of the three messages each kind of user sees. */
@@ -59,9 +67,64 @@ const expected: Readonly<Record<string, Readonly<Record<Who, readonly string[]>>
 /** Endpoints that a user who may not read the room at all is refused. */
 const readings: readonly string[] = ['/messages?dir=b', '/state', '/state/m.room.create/', '/members', '/initialSync']
 
+interface Readable {
+  readonly visibility: string
+  readonly room: string
+  readonly latest: string
+  readonly names: readonly string[]
+  readonly mayRead: boolean
+  readonly early: string
+  readonly middle: string
+  readonly late: string
+}
+
+/** Relations, threads, aliases, summaries, times and former member lists: each shows no more than the room itself does. */
+async function furtherReadings(client: TestClient, who: Who, scene: Readable): Promise<void> {
+  const { visibility, names, mayRead } = scene
+  const id = encodeURIComponent(scene.room)
+  const path = `/rooms/${id}`
+  const v1 = `/_matrix/client/v1/rooms/${id}`
+  const seesAll = names.includes('late')
+  for (const name of ['early', 'middle', 'late'] as const) {
+    const relations = client.get(`${v1}/relations/${encodeURIComponent(scene[name])}`)
+    const mayAsk = names.includes(name) || (who === 'invited' && visibility === 'invited' && name !== 'early')
+    if (!mayAsk) await relations.fails(404, 'M_NOT_FOUND')
+    else assert.equal(((await relations.ok())['chunk'] as unknown[]).length, seesAll || who === 'invited' ? 1 : 0, `${who} sees ${name}'s relations`)
+  }
+  const times = client.get(`${v1}/timestamp_to_event?ts=99999999999999&dir=b`)
+  const threads = client.get(`${v1}/threads`)
+  const members = client.get(`${path}/members?at=${encodeURIComponent(scene.latest)}`)
+  const summary = client.get(`/_matrix/client/v1/room_summary/${id}`)
+  const hierarchy = client.get(`${v1}/hierarchy`)
+  if (who === 'joined' || visibility === 'world_readable') await client.get(`${path}/aliases`).ok()
+  else await client.get(`${path}/aliases`).fails(403, 'M_FORBIDDEN')
+  // The join rule `knock` shows the summary to everybody but the banned.
+  if (who === 'banned' && visibility !== 'world_readable') {
+    await summary.fails(404, 'M_NOT_FOUND')
+    await hierarchy.fails(403, 'M_FORBIDDEN')
+  } else {
+    await summary.ok()
+    assert.equal(((await hierarchy.ok())['rooms'] as unknown[]).length, 1)
+  }
+  if (!mayRead) {
+    await times.fails(403, 'M_FORBIDDEN')
+    await threads.fails(403, 'M_FORBIDDEN')
+    await members.fails(403, 'M_FORBIDDEN')
+    return
+  }
+  const nearest = String((await times.ok())['event_id'])
+  await client.get(`${path}/event/${encodeURIComponent(nearest)}`).ok()
+  const roots = ((await threads.ok())['chunk'] as { event_id: string; unsigned: { 'm.relations'?: object } }[]).filter((event) => event.unsigned['m.relations'] !== undefined)
+  if (!seesAll) assert.deepEqual(roots, [], 'no thread whose answers came later')
+  else assert.deepEqual(roots.map((event) => event.event_id).sort(), names.map((name) => scene[name as 'early']).sort())
+  const present = ((await members.ok())['chunk'] as { state_key: string; content: { membership: string } }[])
+    .filter((event) => event.content.membership === 'knock').map((event) => event.state_key)
+  assert.deepEqual(present, seesAll ? ['@knocked:test.example'] : [], `${who} sees only the members of their time`)
+}
+
 for (const [visibility, table] of Object.entries(expected)) {
-  test(`what is seen of a room whose history is ${visibility}`, async (t) => {
-    const { room, users, ...events } = await scene(t, visibility)
+  test(`case 77: what is seen of a room whose history is ${visibility}`, async (t) => {
+    const { room, users, latest, ...events } = await scene(t, visibility)
     const path = `/rooms/${encodeURIComponent(room)}`
     for (const who of everybody) {
       const client = users[who]
@@ -75,6 +138,7 @@ for (const [visibility, table] of Object.entries(expected)) {
           else await event.fails(404, 'M_NOT_FOUND')
         }
         const mayRead = names.length > 0
+        await furtherReadings(client, who, { visibility, room, latest, names, mayRead, ...events })
         if (!mayRead) {
           for (const reading of readings) await client.get(path + reading).fails(403, 'M_FORBIDDEN')
           await client.get(`${path}/context/${encodeURIComponent(events.middle)}`).fails(403, 'M_FORBIDDEN')
@@ -83,7 +147,7 @@ for (const [visibility, table] of Object.entries(expected)) {
         }
         const page = await client.get(`${path}/messages?dir=f&limit=100`).ok()
         const bodies = (page['chunk'] as { type: string; content: { body?: string } }[]).filter((event) => event.type === 'm.room.message').map((event) => event.content.body)
-        assert.deepEqual(bodies, names)
+        assert.deepEqual(bodies.filter((body) => !body?.startsWith('thread')), names)
         await client.get(`${path}/state`).ok()
         const joinedMembers = client.get(`${path}/joined_members`)
         if (who === 'joined') await joinedMembers.ok()
@@ -104,7 +168,7 @@ test('a former member reads the state as it was on leaving', async (t) => {
   await bob.get(`${path}/state/m.room.name/`).fails(403, 'M_FORBIDDEN')
 })
 
-test('a page that holds nothing visible does not end the history', async (t) => {
+test('case 65: a page that holds nothing visible does not end the history', async (t) => {
   const server = await testServer(t)
   const { alice, bob, room } = await server.withRoom({ initial_state: [{ type: 'm.room.history_visibility', state_key: '', content: { history_visibility: 'joined' } }] })
   const path = `/rooms/${encodeURIComponent(room)}`

@@ -7,7 +7,7 @@ import { refuse } from '@myelin/protocol/errors.ts'
 import type { RoomId, UserId } from '@myelin/protocol/ids/ids.ts'
 import { contentString, type ClientEvents, type Reader } from '#engine/client-events.ts'
 import { membershipOf, type Memberships } from '#engine/memberships.ts'
-import type { RoomAccess } from '#engine/room-access.ts'
+import type { RoomAccess, RoomReadView } from '#engine/room-access.ts'
 import type { RoomStates } from '#engine/room-states.ts'
 import type { Room } from '#engine/room.ts'
 import type { Rooms } from '#engine/rooms.ts'
@@ -66,7 +66,7 @@ export class RoomReading {
   /** Membership events of the room, as JSON texts. @throws M_FORBIDDEN, M_INVALID_PARAM */
   async members(requester: Requester, roomId: RoomId, query: MembersQuery): Promise<string[]> {
     const view = await this.#view(requester, roomId)
-    const root = query.at === undefined ? view.root : await this.#needs.rootAt(view.room, query.at)
+    const root = query.at === undefined ? view.root : await this.#rootAt(requester, view, query.at)
     const events = await this.#needs.states.all(view.room, root, ['m.room.member'])
     const wanted = events.filter((event) => {
       const membership = membershipOf(event)
@@ -87,6 +87,15 @@ export class RoomReading {
       return [entry.userId, { ...(displayName === undefined ? {} : { display_name: displayName }), ...(avatarUrl === undefined ? {} : { avatar_url: avatarUrl }) }]
     })
     return Object.fromEntries(members)
+  }
+
+  /** The root at a token; for who has left, nothing later than their leaving. */
+  async #rootAt(requester: Requester, view: RoomReadView, token: string): Promise<number> {
+    const root = await this.#needs.rootAt(view.room, token)
+    if (view.isCurrent) return root
+    const own = await this.#needs.states.get(view.room, root, 'm.room.member', requester.userId)
+    const left = await this.#needs.memberships.of(view.room, requester.userId)
+    return own?.nid === left?.eventNid ? view.root : root
   }
 
   async #view(requester: Requester, roomId: RoomId) {
