@@ -2,6 +2,7 @@
 import { refuse } from '@myelin/protocol/errors.ts'
 import type { AccountData } from '#features/account-data/account-data.ts'
 import { InvitePermission } from '#features/membership/invite-permission.ts'
+import { MembershipConsequences, type InviteAcceptance, type MemberAccounts } from '#features/membership/membership.consumer.ts'
 import { Membership } from '#features/membership/membership.ts'
 import type { AliasResolver } from '#features/membership/membership.routes.ts'
 import { PrejoinState, type PrejoinType } from '#features/membership/prejoin-state.ts'
@@ -15,8 +16,10 @@ import { RoomReading } from '#features/rooms/room-reading.ts'
 import type { CacheBudget } from '#platform/cache/cache.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Database } from '#platform/db/database.ts'
+import type { Logger } from '#platform/log/logger.ts'
 import type { RateLimits } from '#platform/limits/rate-limits.ts'
 import { strippedStateTypes } from '@myelin/protocol/events/stripped-state.ts'
+import { EventsConsumer } from '#engine/events-consumer.ts'
 import { requireRoomPoint } from '#engine/room-point.ts'
 import type { Room } from '#engine/room.ts'
 import type { Engine } from './compose-engine.ts'
@@ -31,6 +34,8 @@ interface Inputs {
   readonly engine: Engine
   readonly accountData: AccountData
   readonly profiles: Profiles
+  readonly accounts: MemberAccounts
+  readonly logger: (name: string) => Logger
   readonly activity: Activity
   readonly aliases: RoomAliases & AliasResolver
   readonly relations: RelationPolicy & RelatedEvents
@@ -40,7 +45,7 @@ interface Inputs {
 }
 
 /** Services of rooms. */
-export function composeRooms(inputs: Inputs) {
+export async function composeRooms(inputs: Inputs) {
   const { config, engine, limits, accountData, profiles, aliases, relations, stack, syncPosition } = inputs
   const { memberships, writer, rooms, events, clientEvents, states } = engine
   const invitePermission = new InvitePermission({ settings: accountData, isLocal: (userId) => memberships.isLocal(userId) })
@@ -50,12 +55,13 @@ export function composeRooms(inputs: Inputs) {
     blockNonAdminInvites: config.block_non_admin_invites,
     includeProfileOnInvite: config.include_profile_data_on_invite,
     forgetOnLeave: config.forget_rooms_on_leave,
+    perRoomProfiles: config.allow_per_room_profiles,
   })
   const prejoinState = new PrejoinState({ states, clientEvents, types: prejoinTypes(config) })
   const transactions = stack.use(new TransactionIds(inputs))
   clientEvents.addSource(transactions)
   const messages = new Messages({
-    rooms, events, writer, limits, transactions, aliases, activity: inputs.activity, relationPolicy: relations, adminRedactionLimited: config.rc_admin_redaction !== null,
+    rooms, events, writer, limits, transactions, aliases, activity: inputs.activity, relationPolicy: relations, memberPolicy: membership, adminRedactionLimited: config.rc_admin_redaction !== null,
   })
   const history = new History({
     ...engine, ignoredUsers: accountData, relatedTo: relations, syncPosition, position: () => engine.eventsStream.position,
@@ -67,7 +73,18 @@ export function composeRooms(inputs: Inputs) {
     powerLevelOverrides: config.default_power_level_content_override,
   })
   const roomReading = new RoomReading({ ...engine, rootAt: (room, token) => rootAt(engine, syncPosition, room, token) })
-  return { membership, invitePermission, prejoinState, messages, history, roomCreation, roomReading, aliasResolver: aliases }
+  const consequences = await EventsConsumer.open({
+    ...engine, name: 'membership', begin: 'next', database: inputs.database, stream: engine.eventsStream, clock: inputs.clock, logger: inputs.logger('synapse.handlers.room_member'),
+    work: new MembershipConsequences({
+      memberships, writer, membership, accounts: inputs.accounts, acceptance: acceptanceOf(config), logger: inputs.logger('synapse.handlers.room_member'),
+    }),
+  })
+  stack.defer(() => consequences.stop())
+  return { membership, membershipConsequences: consequences, invitePermission, prejoinState, messages, history, roomCreation, roomReading, aliasResolver: aliases }
+}
+
+function acceptanceOf({ auto_accept_invites: options }: Config): InviteAcceptance {
+  return { isEnabled: options.enabled, onlyForDirectMessages: options.only_for_direct_messages, onlyFromLocalUsers: options.only_from_local_users }
 }
 
 /** Types of state that invites show: the configured ones, or those of the deprecated option where it is set. */

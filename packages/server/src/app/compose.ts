@@ -15,6 +15,7 @@ import { composeMedia } from './compose-media.ts'
 import { composePersonal } from './compose-personal.ts'
 import { composeRooms } from './compose-rooms.ts'
 import { composeSync } from './compose-sync.ts'
+import { AutoJoin, type AutoJoinRules } from '#features/registration/auto-join.ts'
 import { parseSyncToken } from '#features/sync/sync.ts'
 import { Upgrades } from '#features/upgrades/upgrades.ts'
 import type { Config } from './config.ts'
@@ -60,12 +61,16 @@ export async function compose(inputs: ComposeInputs) {
   const personal = await composePersonal({ ...inputs, caches, engine, accounts: identity.accounts, devices: identity.devices, stack })
   const syncPosition = (token: string): number | undefined => parseSyncToken(token)?.events
   const finding = composeDirectory({ ...inputs, ...identity, caches, engine, serverName, accountData: personal.accountData, syncPosition, stack })
-  const roomSlices = composeRooms({
+  const roomSlices = await composeRooms({
     ...inputs, caches, limits, engine, stack,
-    accountData: personal.accountData, activity: personal.presence, profiles: identity.profiles,
+    accountData: personal.accountData, activity: personal.presence, profiles: identity.profiles, accounts: identity.accounts,
     aliases: finding.directory, relations: finding.relations, syncPosition,
   })
   const upgrades = new Upgrades({ ...engine, directory: finding.directory, membership: roomSlices.membership, limits, position: () => engine.eventsStream.position })
+  const autoJoin = new AutoJoin({
+    ...engine, ...roomSlices, serverName, aliases: finding.directory, rules: autoJoinRules(config), logger: inputs.logger('synapse.handlers.register'),
+  })
+  identity.registration.onRegistered((user) => autoJoin.registered(user))
   identity.accounts.afterDeactivation((userId) => roomSlices.membership.leaveAll(userId))
   await identity.accounts.resume()
   const { sync } = composeSync({
@@ -85,6 +90,17 @@ export async function compose(inputs: ComposeInputs) {
     sync,
     media,
     dispose: () => stack.disposeAsync(),
+  }
+}
+
+function autoJoinRules(config: Config): AutoJoinRules {
+  return {
+    aliases: config.auto_join_rooms,
+    createsRooms: config.autocreate_auto_join_rooms,
+    isFederated: config.autocreate_auto_join_rooms_federated,
+    preset: config.autocreate_auto_join_room_preset,
+    creatorLocalpart: config.auto_join_mxid_localpart,
+    guests: config.auto_join_rooms_for_guests,
   }
 }
 

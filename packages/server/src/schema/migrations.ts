@@ -8,8 +8,9 @@ import { accountData } from './migrations/0004-account-data.ts'
 import { messages } from './migrations/0005-messages.ts'
 import { media } from './migrations/0006-media.ts'
 import { directory } from './migrations/0007-directory.ts'
+import { consumers } from './migrations/0008-consumers.ts'
 
-export const migrations: readonly Migration[] = [rooms, accounts, keys, accountData, messages, media, directory]
+export const migrations: readonly Migration[] = [rooms, accounts, keys, accountData, messages, media, directory, consumers]
 
 /** The background updates of all migrations. */
 export const backgroundUpdates: readonly BackgroundUpdate[] = migrations.flatMap(({ background }) => background ?? [])

@@ -35,6 +35,11 @@ export interface BackgroundUpdatesTable {
   ordering: Generated<number>
 }
 
+export interface ConsumerPositionsTable {
+  name: string
+  position: number
+}
+
 export interface CrossSigningKeysTable {
   user_id: UserId
   key_type: string
@@ -417,6 +422,11 @@ export interface UiAuthSessionsCredentialsTable {
   result: string
 }
 
+export interface UnprunedRedactionsTable {
+  event_nid: number
+  redacted_ts: number
+}
+
 export interface UserDirectoryTable {
   user_id: UserId
   display_name: string | null
@@ -491,6 +501,7 @@ export interface Tables {
   account_data: AccountDataTable
   applied_schema_deltas: AppliedSchemaDeltasTable
   background_updates: BackgroundUpdatesTable
+  consumer_positions: ConsumerPositionsTable
   cross_signing_keys: CrossSigningKeysTable
   current_state: CurrentStateTable
   dehydrated_devices: DehydratedDevicesTable
@@ -538,6 +549,7 @@ export interface Tables {
   to_device_transactions: ToDeviceTransactionsTable
   ui_auth_sessions: UiAuthSessionsTable
   ui_auth_sessions_credentials: UiAuthSessionsCredentialsTable
+  unpruned_redactions: UnprunedRedactionsTable
   user_directory: UserDirectoryTable
   user_directory_words: UserDirectoryWordsTable
   user_filters: UserFiltersTable

@@ -37,7 +37,7 @@ export const membershipOptions = options({
     only_for_direct_messages: option(boolean, { default: false, doc: 'Only those to direct chats.' }),
     only_from_local_users: option(boolean, { default: false, doc: 'Local inviters only.' }),
     worker_to_run_on: option(string, { doc: 'Process that does it.' }),
-  }, { doc: 'Accept invites on behalf of users.', effective: false }),
+  }, { doc: 'Accept invites on behalf of users.', effective: true }),
   limit_remote_rooms: section({
     enabled: option(boolean, { default: false, doc: 'Turns this part of the server on.' }),
     complexity: option(number, { default: 1, doc: 'Threshold (state events/500).' }),

@@ -40,6 +40,8 @@ interface Needs {
   readonly blockNonAdminInvites: boolean
   readonly includeProfileOnInvite: boolean
   readonly forgetOnLeave: boolean
+  /** Whether users may show another name or avatar in one room. */
+  readonly perRoomProfiles: boolean
 }
 
 /** A change that one user makes of another's membership. */
@@ -69,6 +71,21 @@ export class Membership {
       ...(avatarUrl === undefined ? {} : { avatar_url: avatarUrl }),
       ...content,
     }
+  }
+
+  /**
+   * Checks a membership event that a user sets as state, by the rules of the endpoints for memberships.
+   * @returns the content to send
+   * @throws M_GUEST_ACCESS_FORBIDDEN, M_FORBIDDEN, M_INVITE_BLOCKED, M_LIMIT_EXCEEDED
+   */
+  async memberState(requester: Requester, room: Room, stateKey: string, content: JsonObject): Promise<JsonObject> {
+    const membership = own(content, 'membership')
+    if (membership === 'invite') await this.assertMayInvite(requester, room, [stateKey])
+    if (membership !== 'join' || stateKey !== requester.userId) return content
+    if (requester.isGuest && !(await this.#needs.memberships.isJoined(room, stateKey))) await assertGuestsMayJoin(await this.#needs.writer.view(room))
+    if (this.#needs.perRoomProfiles) return content
+    const { displayname: _name, avatar_url: _avatar, ...rest } = content
+    return this.memberContent(requester.userId, rest)
   }
 
   /**

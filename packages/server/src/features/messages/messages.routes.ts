@@ -25,7 +25,7 @@ const setState = endpoint({
   id: 'setRoomState', servlet: 'RoomStateEventRestServlet', method: 'PUT', base: 'client', versions, path: '/rooms/:roomId/state/:eventType/:stateKey?',
   spec: `${anchor}put_matrixclientv3roomsroomidstateeventtypestatekey`, auth: 'guest', limit: { rc: 'rc_message', by: 'service' }, role: 'generic', shard: 'roomId',
   suspendedRefused: true, params: Type.Object({ roomId: RoomIdParam, eventType: Type.String(), stateKey: Type.String() }), body: JsonObjectSchema,
-  errors: ['M_FORBIDDEN', 'M_NOT_FOUND', 'M_TOO_LARGE', 'M_BAD_JSON', 'M_BAD_ALIAS', 'M_INVALID_PARAM', 'M_LIMIT_EXCEEDED'],
+  errors: ['M_FORBIDDEN', 'M_NOT_FOUND', 'M_TOO_LARGE', 'M_BAD_JSON', 'M_BAD_ALIAS', 'M_INVALID_PARAM', 'M_LIMIT_EXCEEDED', 'M_GUEST_ACCESS_FORBIDDEN', 'M_INVITE_BLOCKED'],
   handler: async ({ messages }: Needs, { requester, params, body }) => ({
     event_id: await messages.setState(requester, params.roomId, { type: params.eventType, stateKey: params.stateKey, content: body }),
   }),

@@ -26,6 +26,12 @@ export interface AliasTargets {
   resolve(alias: RoomAlias): Promise<{ readonly roomId: RoomId } | undefined>
 }
 
+/** Rules about memberships that are set as state. */
+export interface MemberPolicy {
+  /** Gives the content to send. @throws M_GUEST_ACCESS_FORBIDDEN, M_FORBIDDEN, M_INVITE_BLOCKED, M_LIMIT_EXCEEDED */
+  memberState(requester: Requester, room: Room, stateKey: string, content: JsonObject): Promise<JsonObject>
+}
+
 /** Who is told that somebody is at the keyboard. */
 export interface Activity {
   active(userId: UserId, deviceId: string | undefined): void
@@ -39,6 +45,7 @@ interface Needs {
   readonly limits: Pick<RateLimits, 'consume'>
   readonly transactions: TransactionIds
   readonly relationPolicy: RelationPolicy
+  readonly memberPolicy: MemberPolicy
   readonly aliases: AliasTargets
   /** Whether `rc_admin_redaction` is configured; else redactions count as messages. */
   readonly adminRedactionLimited: boolean
@@ -93,7 +100,8 @@ export class Messages {
         return [{ type, stateKey, sender: requester.userId, content }]
       })
     }
-    return this.#propose(room, [{ type, stateKey, sender: requester.userId, content }])
+    const checked = type === 'm.room.member' ? await this.#needs.memberPolicy.memberState(requester, room, stateKey, content) : content
+    return this.#propose(room, [{ type, stateKey, sender: requester.userId, content: checked }])
   }
 
   /** Redacts an event of the room. @throws M_FORBIDDEN, M_NOT_FOUND */

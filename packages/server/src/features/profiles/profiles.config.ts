@@ -9,7 +9,7 @@ export const profilesOptions = options({
     doc: 'Profile only visible when sharing a room.',
     effective: true,
   }),
-  allow_per_room_profiles: option(boolean, { default: true, doc: 'Allow room-specific displayname/avatar.', effective: false }),
+  allow_per_room_profiles: option(boolean, { default: true, doc: 'Allow room-specific displayname/avatar.', effective: true }),
   max_avatar_size: option(bytes, { doc: 'Bytes cap for avatars.', effective: true }),
   allowed_avatar_mimetypes: option(list(string), { doc: 'Mime allow-list for avatars.', effective: true }),
   enable_set_displayname: option(boolean, { default: true, doc: 'Users may change name (m.set_displayname).', effective: true }),

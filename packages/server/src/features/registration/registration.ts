@@ -49,8 +49,8 @@ export interface Registered {
   readonly session: (IssuedTokens & { readonly deviceId: string }) | undefined
 }
 
-/** Called after an account was made (auto-join rooms, statistics, user directory). Must not throw. */
-export type RegistrationListener = (user: NewUser) => void
+/** Called after an account was made (auto-join rooms, statistics, user directory); the reply waits for it. Must not throw. */
+export type RegistrationListener = (user: NewUser) => void | Promise<void>
 
 /** The body of the shared-secret registration, checked for its types. */
 export interface SharedSecretRequest {
@@ -110,7 +110,7 @@ export class Registration {
       await this.#needs.profiles.create(tx, user.userId, user.displayname ?? localpartOf(user.userId))
       return also(tx)
     })
-    for (const listener of this.#listeners) listener(user)
+    for (const listener of this.#listeners) await listener(user)
     return result
   }
 

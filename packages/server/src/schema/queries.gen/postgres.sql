@@ -66,6 +66,12 @@ select "event_nid" from "event_auth_chains" where "chain_id" = $1 and "sequence_
 -- chainCover.tipOf
 select max("sequence_number") as "tip" from "event_auth_chains" where "chain_id" = $1;
 
+-- consumerPositions.get
+select "position" from "consumer_positions" where "name" = $1;
+
+-- consumerPositions.set
+insert into "consumer_positions" ("name", "position") values ($1, $2) on conflict ("name") do update set "position" = "excluded"."position";
+
 -- crossSigning.allow
 update "cross_signing_keys" set "replaceable_until_ts" = $1 where "user_id" = $2 and "key_type" = $3 returning "public_key";
 

@@ -66,6 +66,12 @@ select "event_nid" from "event_auth_chains" where "chain_id" = ? and "sequence_n
 -- chainCover.tipOf
 select max("sequence_number") as "tip" from "event_auth_chains" where "chain_id" = ?;
 
+-- consumerPositions.get
+select "position" from "consumer_positions" where "name" = ?;
+
+-- consumerPositions.set
+insert into "consumer_positions" ("name", "position") values (?, ?) on conflict ("name") do update set "position" = "excluded"."position";
+
 -- crossSigning.allow
 update "cross_signing_keys" set "replaceable_until_ts" = ? where "user_id" = ? and "key_type" = ? returning "public_key";
 
