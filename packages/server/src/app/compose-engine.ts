@@ -7,6 +7,7 @@ import { Memberships } from '#engine/memberships.ts'
 import { Names } from '#engine/names.ts'
 import { Persister } from '#engine/persister.ts'
 import type { EventsRow } from '#engine/stored-event.ts'
+import { RedactionPruning } from '#engine/redaction-pruning.ts'
 import { RoomAccess } from '#engine/room-access.ts'
 import { RoomStates } from '#engine/room-states.ts'
 import { RoomWriter } from '#engine/room-writer.ts'
@@ -15,6 +16,7 @@ import { Visibility } from '#engine/visibility.ts'
 import type { CacheBudget } from '#platform/cache/cache.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Database } from '#platform/db/database.ts'
+import type { Logger } from '#platform/log/logger.ts'
 import { Stream } from '#platform/streams/stream.ts'
 
 /** The services of the engine. */
@@ -32,6 +34,10 @@ export async function composeEngine(inputs: {
   readonly clock: Clock
   readonly signer: EventSigner
   readonly serverName: string
+  readonly logger: (name: string) => Logger
+  /** Time after which redacted content is removed, in ms; null keeps it. */
+  readonly redactionRetentionMs: number | null
+  readonly stack: AsyncDisposableStack
 }) {
   const { database, caches, clock, signer, serverName } = inputs
   const names = await Names.open({ database, caches })
@@ -40,13 +46,15 @@ export async function composeEngine(inputs: {
   const events = new Events({ database, caches, rooms, stream: eventsStream })
   const states = new RoomStates({ database, caches, names, events })
   const memberships = new Memberships({ database, caches, names, rooms, serverName })
-  const persister = new Persister({ database, caches, clock, names, rooms, events, states, memberships, stream: eventsStream })
+  const pruning = new RedactionPruning({ database, clock, events, logger: inputs.logger('synapse.storage.databases.main.censor_events'), periodMs: inputs.redactionRetentionMs })
+  inputs.stack.defer(() => pruning.stop())
+  const persister = new Persister({ database, caches, clock, names, rooms, events, states, memberships, stream: eventsStream, pruning })
   const lastEventNid = await highest(database, 'SELECT max(event_nid) AS last FROM events')
   const writer = new RoomWriter({ clock, rooms, events, states, persister, signer, lastEventNid, randomId })
   const visibility = new Visibility({ states, memberships })
   const access = new RoomAccess({ memberships, states, writer, visibility })
   const clientEvents = new ClientEvents({ clock, states })
-  return { names, rooms, events, states, memberships, eventsStream, persister, writer, visibility, access, clientEvents }
+  return { names, rooms, events, states, memberships, eventsStream, persister, writer, visibility, access, clientEvents, pruning }
 }
 
 async function highest(database: Database, query: string): Promise<number> {

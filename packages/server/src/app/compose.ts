@@ -51,7 +51,9 @@ export async function compose(inputs: ComposeInputs) {
   stack.defer(() => backgroundUpdates.stop())
 
   // Engine
-  const engine = await composeEngine({ database, caches, clock, signer, serverName })
+  const engine = await composeEngine({
+    database, caches, clock, signer, serverName, stack, logger: inputs.logger, redactionRetentionMs: config.redaction_retention_period,
+  })
 
   // Features
   const identity = composeAccounts({ ...inputs, caches, limits, serverName, stack, memberships: engine.memberships, writer: engine.writer })

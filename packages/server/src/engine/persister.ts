@@ -10,6 +10,7 @@ import type { Events } from './events.ts'
 import type { EventRow } from './events.store.ts'
 import type { Memberships } from './memberships.ts'
 import type { Names } from './names.ts'
+import type { RedactionPruning } from './redaction-pruning.ts'
 import type { RoomStates } from './room-states.ts'
 import type { Room } from './room.ts'
 import type { Rooms } from './rooms.ts'
@@ -60,6 +61,7 @@ interface Needs {
   readonly states: RoomStates
   readonly memberships: Memberships
   readonly stream: Stream<EventsRow>
+  readonly pruning: Pick<RedactionPruning, 'redacted'>
 }
 
 export class Persister {
@@ -149,6 +151,7 @@ export class Persister {
     const extremities = new Map(units.map((unit) => [unit.room.nid, unit.extremities]))
     for (const [roomNid, after] of extremities) await events.store.replaceExtremities(tx, roomNid, after)
     for (const { redaction, target } of units.flatMap((unit) => unit.redactions)) await events.store.setRedacted(tx, target.nid, redaction.nid)
+    await this.#needs.pruning.redacted(tx, units.flatMap((unit) => unit.redactions).map(({ target }) => target))
     for (const participant of this.#participants) await participant.commit(tx, all)
     for (const unit of units) await unit.extra?.(tx)
     tx.afterCommit(() => this.#committed(units, states))

@@ -12,5 +12,5 @@ export const messagesOptions = options({
   rc_message: limit(0.2, 10, { doc: 'Messages and other events sent by one user.', effective: true }),
   rc_admin_redaction: option(rateLimit(0.2, 10), { doc: 'Redactions by room admins (default rc_message).', effective: true }),
   rc_delayed_event_mgmt: limit(1, 5, { doc: 'Delayed event management.', effective: false }),
-  redaction_retention_period: option(orNull(duration), { default: '7d', doc: 'Time until redacted content is pruned.', effective: false }),
+  redaction_retention_period: option(orNull(duration), { default: '7d', doc: 'Time until redacted content is pruned.', effective: true }),
 })

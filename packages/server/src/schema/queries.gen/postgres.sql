@@ -414,6 +414,15 @@ select * from "receipts" where "user_id" = $1 and "room_nid" = $2;
 -- receipts.set
 insert into "receipts" ("user_id", "room_nid", "receipt_type", "thread_id", "event_id", "event_stream", "receipt_ts", "stream_id") values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict ("user_id", "room_nid", "receipt_type", "thread_id") do update set "event_id" = $9, "event_stream" = $10, "receipt_ts" = $11, "stream_id" = $12 where "receipts"."event_stream" < $13;
 
+-- redactionPruning.done
+delete from "unpruned_redactions" where "event_nid" = $1;
+
+-- redactionPruning.due
+select "event_nid" from "unpruned_redactions" where "redacted_ts" <= $1 order by "redacted_ts" limit $2;
+
+-- redactionPruning.overwrite
+update "events" set "json" = $1 where "event_nid" = $2;
+
 -- registrationTokens.all
 select * from "registration_tokens" order by "token";
 

@@ -414,6 +414,15 @@ select * from "receipts" where "user_id" = ? and "room_nid" = ?;
 -- receipts.set
 insert into "receipts" ("user_id", "room_nid", "receipt_type", "thread_id", "event_id", "event_stream", "receipt_ts", "stream_id") values (?, ?, ?, ?, ?, ?, ?, ?) on conflict ("user_id", "room_nid", "receipt_type", "thread_id") do update set "event_id" = ?, "event_stream" = ?, "receipt_ts" = ?, "stream_id" = ? where "receipts"."event_stream" < ?;
 
+-- redactionPruning.done
+delete from "unpruned_redactions" where "event_nid" = ?;
+
+-- redactionPruning.due
+select "event_nid" from "unpruned_redactions" where "redacted_ts" <= ? order by "redacted_ts" limit ?;
+
+-- redactionPruning.overwrite
+update "events" set "json" = ? where "event_nid" = ?;
+
 -- registrationTokens.all
 select * from "registration_tokens" order by "token";
 
