@@ -11,7 +11,7 @@ import { composeMedia } from '#app/compose-media.ts'
 import { mediaEndpoints } from '#features/media/media.routes.ts'
 import { PostgresDatabase } from '#platform/db/postgres.ts'
 import { SqliteDatabase } from '#platform/db/sqlite.ts'
-import { createApplication } from '#platform/http/application.ts'
+import { Application } from '#platform/http/application.ts'
 import { mountEndpoints } from '#platform/http/mount.ts'
 import type { Requester } from '#platform/http/requester.ts'
 import { RateLimits, type Rate } from '#platform/limits/rate-limits.ts'
@@ -59,9 +59,8 @@ export async function mediaDoor(t: TestContext, options: Partial<Parameters<type
   }
   const logger = { debug: silent, info: silent, warn: silent, error }
   const serve = async (served: typeof media): Promise<string> => {
-    const application = createApplication()
+    const application = new Application()
     mountEndpoints(application, mediaEndpoints, { media: served }, { authenticate: ({ token }) => requesterOf(token), limits, logger })
-    await application.ready()
     const http = createServer((request, response) => application.routing(request, response))
     await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve))
     t.after(async () => {

@@ -13,7 +13,7 @@ import { endpoints } from '#app/routes.ts'
 import { eventSignerOf } from '#app/signer.ts'
 import { SystemClock, type Clock } from '#platform/clock.ts'
 import type { Database } from '#platform/db/database.ts'
-import { createApplication } from '#platform/http/application.ts'
+import { Application } from '#platform/http/application.ts'
 import { mountEndpoints } from '#platform/http/mount.ts'
 import { ActiveRequests } from '#platform/http/served-request.ts'
 import type { LogFields, Logger } from '#platform/log/logger.ts'
@@ -136,9 +136,8 @@ export async function startTestServer(t: TestContext, folder: string, configPath
     config: loaded.config, database, clock: options.clock ?? new SystemClock(), signer: eventSignerOf(loaded), logger: () => logger,
   })
   const active = new ActiveRequests()
-  const application = createApplication()
+  const application = new Application()
   mountEndpoints(application, endpoints, services, { authenticate: services.authenticate, limits: services.limits, logger, accessLogger: logger, active })
-  await application.ready()
   const http = createServer((request, response) => application.routing(request, response))
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve))
   t.after(async () => {

@@ -10,7 +10,7 @@ import { Server as HttpsServer, createServer as createHttpsServer } from 'node:h
 import type { Duplex } from 'node:stream'
 import type { Logger } from '#platform/log/logger.ts'
 import type { Metrics } from '#platform/metrics/metrics.ts'
-import { createApplication } from './application.ts'
+import { Application } from './application.ts'
 import type { Endpoint, NeedsOf } from './endpoint.ts'
 import { HttpMetrics } from './http-metrics.ts'
 import { ListenError, listenOnPort, listenOnSocket } from './listening.ts'
@@ -161,9 +161,8 @@ export class Listeners {
         compress: config.resources.some((resource) => resource.compress),
       },
     }
-    const application = createApplication()
+    const application = new Application()
     mountEndpoints(application, options.endpoints.filter((each) => names.has(resourceOf(each))), options.needs, shared)
-    await application.ready()
     return application.routing
   }
 }

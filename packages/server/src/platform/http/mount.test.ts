@@ -16,7 +16,7 @@ import { logContext } from '#platform/log/context.ts'
 import type { Logger } from '#platform/log/logger.ts'
 import { Metrics } from '#platform/metrics/metrics.ts'
 import { TestClock } from '#test/kit/test-clock.ts'
-import { createApplication } from './application.ts'
+import { Application } from './application.ts'
 import { endpoint } from './endpoint.ts'
 import { HttpMetrics } from './http-metrics.ts'
 import { mountEndpoints } from './mount.ts'
@@ -173,7 +173,7 @@ async function serve(t: TestContext) {
     waiting.push(signal)
     return new Promise((resolve) => signal.addEventListener('abort', () => resolve()))
   }
-  const application = createApplication()
+  const application = new Application()
   mountEndpoints(application, endpoints, { release: { wait } }, {
     authenticate,
     authenticateServer: ({ authorization, uri }) => `${authorization}|${uri}`,
@@ -184,7 +184,6 @@ async function serve(t: TestContext) {
     active,
     listener: { siteTag: '8008', xForwarded: false, requestIdHeader: 'x-request-id', compress: true },
   })
-  await application.ready()
   const server = createServer(application.routing)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   t.after(() => server.close())

@@ -4,7 +4,6 @@
  * Spec: client-server API, "API Standards", "Standard error response", "Rate limiting", "Web Browser Clients".
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { FastifyInstance } from 'fastify'
 import { MatrixError, refuse } from '@myelin/protocol/errors.ts'
 import { StorageError } from '#platform/db/database.ts'
 import { RemoteError } from '#platform/fetch/remote-error.ts'
@@ -16,6 +15,7 @@ import { redacted } from './access-log.ts'
 import { assertMayCall, single, tokenOf } from './credentials.ts'
 import { pathsOf } from './endpoint.ts'
 import type { Endpoint, NeedsOf } from './endpoint.ts'
+import type { Application, PathParams as Params, QueryParams as Query } from './application.ts'
 import { Exchange } from './exchange.ts'
 import type { HttpMetrics } from './http-metrics.ts'
 import { ClientGone, parseJsonObject, readBody } from './json-body.ts'
@@ -49,9 +49,6 @@ export interface MountOptions {
 const plainListener: ListenerContext = { siteTag: 'http', xForwarded: false, requestIdHeader: undefined, compress: false }
 const defaultBodyBytes = 1024 * 1024
 
-type Params = Readonly<Record<string, string>>
-type Query = Readonly<Record<string, string | readonly string[] | undefined>>
-
 /** A declaration with what was prepared for it. */
 interface Route {
   readonly endpoint: Endpoint<unknown>
@@ -71,7 +68,7 @@ interface Route {
  * Throws at start-up when two endpoints claim the same method and path.
  */
 export function mountEndpoints<E extends Endpoint>(
-  fastify: FastifyInstance, endpoints: readonly E[], needs: NeedsOf<E>, options: MountOptions,
+  application: Application, endpoints: readonly E[], needs: NeedsOf<E>, options: MountOptions,
 ): void {
   const server = new EndpointServer(options)
   const known = new KnownPaths()
@@ -79,31 +76,10 @@ export function mountEndpoints<E extends Endpoint>(
     const route = routeOf(endpoint)
     for (const url of new Set(pathsOf(endpoint).flatMap(spellings))) {
       known.add(url)
-      fastify.route<{ Params: Params, Querystring: Query }>({
-        method: endpoint.method,
-        url,
-        onRequest(request, reply) {
-          reply.hijack()
-          server.serve(route, needs, request.raw, reply.raw, request.params, request.query)
-        },
-        handler: neverReached,
-      })
+      application.route(endpoint.method, url, (request, response, params, query) => server.serve(route, needs, request, response, params, query))
     }
   }
-  fastify.addHook('onRequest', (request, reply, next) => {
-    if (!request.is404) {
-      next()
-      return
-    }
-    reply.hijack()
-    server.refuseUnknown(request.raw, reply.raw, known)
-  })
-  fastify.setNotFoundHandler(neverReached)
-}
-
-/** Answers are written in the first hook, before the framework would read and judge the body. */
-function neverReached(): never {
-  throw new Error('a hijacked request reached its route handler')
+  application.otherwise((request, response) => server.refuseUnknown(request, response, known))
 }
 
 /** The router's patterns for a path with an optional last parameter or a trailing slash. */
