@@ -31,6 +31,7 @@ import { thirdPartyRoutes } from '#features/third-party/third-party.routes.ts'
 import { typingRoutes } from '#features/typing/typing.routes.ts'
 import { voipRoutes } from '#features/voip/voip.routes.ts'
 import { accountsEndpoints } from '#features/accounts/accounts.routes.ts'
+import { moderationRoutes } from '#features/accounts/moderation.routes.ts'
 import { devicesEndpoints } from '#features/devices/devices.routes.ts'
 import { discoveryEndpoints } from '#features/discovery/discovery.routes.ts'
 import { openidEndpoints } from '#features/openid/openid.routes.ts'
@@ -40,6 +41,7 @@ import { registrationAdminEndpoints } from '#features/registration/registration.
 
 export const endpoints = [
   ...accountsEndpoints,
+  ...moderationRoutes,
   ...devicesEndpoints,
   ...discoveryEndpoints,
   ...openidEndpoints,

@@ -45,7 +45,7 @@ const capabilities = endpoint({
   method: 'GET', base: 'client', path: '/capabilities', versions: ['v3', 'r0', 'unstable'],
   spec: 'client-server-api/#get_matrixclientv3capabilities',
   auth: 'user', limit: 'none', role: 'generic', errors: ['M_MISSING_TOKEN', 'M_GUEST_ACCESS_FORBIDDEN'],
-  handler: ({ capabilityRules: rules }: Needs) => {
+  handler: ({ capabilityRules: rules }: Needs, { requester }) => {
     const fixed = [...(rules.setDisplayname ? [] : ['displayname']), ...(rules.setAvatarUrl ? [] : ['avatar_url'])]
     return {
       capabilities: {
@@ -60,6 +60,7 @@ const capabilities = endpoint({
         'm.get_login_token': { enabled: rules.getLoginToken },
         'm.profile_fields': { enabled: true, ...(fixed.length === 0 ? {} : { disallowed: fixed }) },
         'm.forget_forced_upon_leave': { enabled: rules.forgetOnLeave },
+        ...(requester.isAdmin ? { 'm.account_moderation': { suspend: true, lock: true } } : {}),
       },
     }
   },
