@@ -115,10 +115,10 @@ export interface EventReportsTable {
 }
 
 export interface EventTxnIdsTable {
-  event_nid: number
   user_id: UserId
   device: string
   txn_key: string
+  event_nid: number
   event_id: EventId
   received_ts: number
 }

@@ -41,4 +41,24 @@ const redact = endpoint({
   }),
 })
 
-export const messagesRoutes = [send, setState, redact]
+const sendWithoutTransaction = endpoint({
+  id: 'sendMessageWithoutTransaction', servlet: 'RoomSendEventRestServlet', method: 'POST', base: 'client', versions, path: '/rooms/:roomId/send/:eventType',
+  spec: `${anchor}put_matrixclientv3roomsroomidsendeventtypetxnid`, auth: 'guest', limit: { rc: 'rc_message', by: 'service' }, role: 'generic', shard: 'roomId',
+  suspendedRefused: true, params: Type.Object({ roomId: RoomIdParam, eventType: Type.String() }), body: JsonObjectSchema,
+  errors: ['M_FORBIDDEN', 'M_NOT_FOUND', 'M_TOO_LARGE', 'M_BAD_JSON', 'M_DUPLICATE_ANNOTATION', 'M_LIMIT_EXCEEDED', 'M_INVALID_PARAM'],
+  handler: async ({ messages }: Needs, { requester, params, body }) => ({
+    event_id: await messages.send(requester, params.roomId, { type: params.eventType, txnId: undefined, content: body }),
+  }),
+})
+
+const redactWithoutTransaction = endpoint({
+  id: 'redactEventWithoutTransaction', servlet: 'RoomRedactEventRestServlet', method: 'POST', base: 'client', versions, path: '/rooms/:roomId/redact/:eventId',
+  spec: `${anchor}put_matrixclientv3roomsroomidredacteventidtxnid`, auth: 'guest', limit: { rc: 'rc_message', by: 'service' }, role: 'generic', shard: 'roomId',
+  suspendedRefused: true, params: Type.Object({ roomId: RoomIdParam, eventId: EventIdParam }),
+  body: Type.Object({ reason: Type.Optional(Type.String()) }), bodyKind: 'optional-json', errors: ['M_FORBIDDEN', 'M_NOT_FOUND', 'M_LIMIT_EXCEEDED'],
+  handler: async ({ messages }: Needs, { requester, params, body }) => ({
+    event_id: await messages.redact(requester, params.roomId, params.eventId, undefined, body.reason === undefined ? {} : { reason: body.reason }),
+  }),
+})
+
+export const messagesRoutes = [send, setState, redact, sendWithoutTransaction, redactWithoutTransaction]

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { TestClock } from '#test/kit/test-clock.ts'
 import { testServer } from '#test/kit/test-server.ts'
 
 function at(room: string): string {
@@ -141,4 +142,16 @@ test('context and timestamps', async (t) => {
   const first = await alice.get(`/_matrix/client/v1${at(room)}/timestamp_to_event?ts=0&dir=f`).ok()
   assert.ok(typeof first['origin_server_ts'] === 'number')
   await alice.get(`/_matrix/client/v1${at(room)}/timestamp_to_event?ts=0&dir=b`).fails(404, 'M_NOT_FOUND')
+})
+
+test('transactions are forgotten after a day', async (t) => {
+  const clock = new TestClock(Date.UTC(2026, 0, 1))
+  const server = await testServer(t, { clock })
+  const { alice, room } = await server.withRoom()
+  const path = `${at(room)}/send/m.room.message/again`
+  const first = await alice.put(path, { body: 'x' }).ok()
+  await clock.advanceSlowly(23 * 3600 * 1000)
+  assert.deepEqual(await alice.put(path, { body: 'x' }).ok(), first)
+  await clock.advanceSlowly(3 * 3600 * 1000)
+  assert.notDeepEqual(await alice.put(path, { body: 'x' }).ok(), first)
 })

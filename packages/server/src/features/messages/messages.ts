@@ -55,7 +55,8 @@ interface Needs {
 export interface Message {
   readonly type: string
   readonly content: JsonObject
-  readonly txnId: string
+  /** Undefined where the client gives none, and a repetition is another event. */
+  readonly txnId: string | undefined
 }
 
 /** State to be set. */
@@ -105,7 +106,7 @@ export class Messages {
   }
 
   /** Redacts an event of the room. @throws M_FORBIDDEN, M_NOT_FOUND */
-  async redact(requester: Requester, roomId: RoomId, eventId: EventId, txnId: string, content: JsonObject): Promise<EventId> {
+  async redact(requester: Requester, roomId: RoomId, eventId: EventId, txnId: string | undefined, content: JsonObject): Promise<EventId> {
     const room = await this.#needs.rooms.require(roomId)
     return this.#once(requester, room, 'redact', txnId, (extra) => this.#redact(requester, room, eventId, content, extra))
   }
@@ -128,7 +129,10 @@ export class Messages {
   }
 
   /** Runs a request of a device once, recording it with its event. */
-  #once(requester: Requester, room: Room, kind: 'send' | 'redact', txnId: string, send: (extra: Extra) => Promise<EventId>): Promise<EventId> {
+  #once(
+    requester: Requester, room: Room, kind: 'send' | 'redact', txnId: string | undefined, send: (extra: Extra | undefined) => Promise<EventId>,
+  ): Promise<EventId> {
+    if (txnId === undefined) return send(undefined)
     if (txnId.length > 255) throw refuse('M_INVALID_PARAM', 'The transaction id is longer than 255 characters.')
     const device = requester.deviceId ?? `token ${requester.accessTokenId ?? requester.appserviceId ?? ''}`
     const transaction: Transaction = { userId: requester.userId, device, roomNid: room.nid, kind, txnId }

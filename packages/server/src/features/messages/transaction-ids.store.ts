@@ -13,7 +13,8 @@ export class TransactionIdsStore {
   readonly #find: Prepared<{ userId: UserId; device: string; key: string }, { event_id: EventId }>
   readonly #ofEvents: Prepared<{ nids: readonly number[] }, { event_nid: number; device: string; txn_key: string }>
   readonly #insert: Prepared<EventTxnIdsTable, unknown>
-  readonly #deleteBefore: Prepared<{ before: number }, unknown>
+  readonly #oldest: Prepared<{ limit: number }, { event_nid: number; received_ts: number }>
+  readonly #deleteUpTo: Prepared<{ nid: number }, unknown>
 
   constructor(database: Database) {
     this.#database = database
@@ -25,7 +26,9 @@ export class TransactionIdsStore {
     this.#insert = prepare('transactionIds.insert', (row) => db.insertInto('event_txn_ids').values({
       event_nid: row.event_nid, user_id: row.user_id, device: row.device, txn_key: row.txn_key, event_id: row.event_id, received_ts: row.received_ts,
     }).onConflict((conflict) => conflict.doNothing()))
-    this.#deleteBefore = prepare('transactionIds.deleteBefore', ({ before }) => db.deleteFrom('event_txn_ids').where('received_ts', '<', before))
+    this.#oldest = prepare('transactionIds.oldest', ({ limit }) =>
+      db.selectFrom('event_txn_ids').select(['event_nid', 'received_ts']).orderBy('event_nid').limit(limit))
+    this.#deleteUpTo = prepare('transactionIds.deleteUpTo', ({ nid }) => db.deleteFrom('event_txn_ids').where('event_nid', '<=', nid))
   }
 
   async find(userId: UserId, device: string, key: string): Promise<EventId | undefined> {
@@ -40,7 +43,12 @@ export class TransactionIdsStore {
     await this.#insert.run(tx, row)
   }
 
-  async deleteBefore(tx: Tx, before: number): Promise<void> {
-    await this.#deleteBefore.run(tx, { before })
+  /** The oldest transactions, in the order of their events. */
+  oldest(limit: number): Promise<{ event_nid: number; received_ts: number }[]> {
+    return this.#oldest.all(this.#database, { limit })
+  }
+
+  async deleteUpTo(tx: Tx, nid: number): Promise<void> {
+    await this.#deleteUpTo.run(tx, { nid })
   }
 }

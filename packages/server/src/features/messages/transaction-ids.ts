@@ -24,6 +24,8 @@ export interface Transaction {
 
 /** Transactions are remembered this long. */
 const lifetimeMs = 24 * 3600 * 1000
+/** Rows that are deleted at once. */
+const expiryPage = 500
 
 /** The transaction's key among those of its device. */
 function keyOf({ roomNid, kind, txnId }: Transaction): string {
@@ -82,10 +84,16 @@ export class TransactionIds implements UnsignedSource, Disposable {
     return found
   }
 
-  /** Forgets transactions that are too old to be repeated. */
+  /** Forgets transactions that are too old to be repeated, oldest first and a page at a time. */
   async expire(): Promise<void> {
     const before = this.#clock.now() - lifetimeMs
-    await this.#database.transaction((tx) => this.#store.deleteBefore(tx, before))
+    for (;;) {
+      const page = await this.#store.oldest(expiryPage)
+      const last = page.filter((row) => row.received_ts < before).at(-1)
+      if (!last) return
+      await this.#database.transaction((tx) => this.#store.deleteUpTo(tx, last.event_nid))
+      if (page.length < expiryPage) return
+    }
   }
 
   [Symbol.dispose](): void {

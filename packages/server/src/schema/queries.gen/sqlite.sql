@@ -567,8 +567,8 @@ insert into "to_device_transactions" ("user_id", "device_id", "event_type", "txn
 -- toDevice.reserve
 insert into "to_device_reservation" ("only_row", "reserved_up_to") values (?, ?) on conflict ("only_row") do update set "reserved_up_to" = "excluded"."reserved_up_to" where "excluded"."reserved_up_to" > "to_device_reservation"."reserved_up_to";
 
--- transactionIds.deleteBefore
-delete from "event_txn_ids" where "received_ts" < ?;
+-- transactionIds.deleteUpTo
+delete from "event_txn_ids" where "event_nid" <= ?;
 
 -- transactionIds.find
 select "event_id" from "event_txn_ids" where "user_id" = ? and "device" = ? and "txn_key" = ?;
@@ -578,6 +578,9 @@ insert into "event_txn_ids" ("event_nid", "user_id", "device", "txn_key", "event
 
 -- transactionIds.ofEvents
 select "event_nid", "device", "txn_key" from "event_txn_ids" where "event_nid" IN (SELECT value FROM json_each(?));
+
+-- transactionIds.oldest
+select "event_nid", "received_ts" from "event_txn_ids" order by "event_nid" limit ?;
 
 -- uia.addCredential
 insert into "ui_auth_sessions_credentials" ("session_id", "stage_type", "result") values (?, ?, ?) on conflict ("session_id", "stage_type") do nothing returning "stage_type";
