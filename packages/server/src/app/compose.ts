@@ -3,6 +3,7 @@ import type { EventSigner } from '@myelin/protocol/events/build.ts'
 import { CacheBudget } from '#platform/cache/cache.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Database } from '#platform/db/database.ts'
+import { RepeatedRequests } from '#platform/http/repeated-requests.ts'
 import { RateLimits, type Rate } from '#platform/limits/rate-limits.ts'
 import type { Logger } from '#platform/log/logger.ts'
 import { BackgroundUpdates } from '#schema/background-updates.ts'
@@ -82,6 +83,7 @@ export async function compose(inputs: ComposeInputs) {
 
   return {
     config, database, clock, serverName, caches, limits, backgroundUpdates,
+    repeatedRequests: new RepeatedRequests({ clock }),
     ...engine,
     ...identity,
     ...encryption,

@@ -6,6 +6,7 @@ import type { JsonObject } from '@myelin/protocol/json/json.ts'
 import type { Room } from '#engine/room.ts'
 import type { Rooms } from '#engine/rooms.ts'
 import { endpoint } from '#platform/http/endpoint.ts'
+import { withTransactionId } from '#platform/http/repeated-requests.ts'
 import { RoomIdOrAliasParam, RoomIdParam } from '#platform/http/schemas.ts'
 import type { Membership } from './membership.ts'
 
@@ -134,6 +135,9 @@ const joinedRooms = endpoint({
   handler: async ({ membership }: Needs, { requester }) => ({ joined_rooms: await membership.joinedRooms(requester.userId) }),
 })
 
+const [kick, ban, unban] = [targeted('kickUser', 'kick'), targeted('banUser', 'ban'), targeted('unbanUser', 'unban')]
+
 export const membershipRoutes = [
-  join, joinById, knock, invite, leave, targeted('kickUser', 'kick'), targeted('banUser', 'ban'), targeted('unbanUser', 'unban'), forget, joinedRooms,
+  join, joinById, knock, invite, leave, kick, ban, unban, forget, joinedRooms,
+  ...[join, joinById, invite, leave, kick, ban, unban, forget].map((plain) => withTransactionId(plain)),
 ]

@@ -1,6 +1,7 @@
 /** Endpoints that make rooms. */
 import { Type } from 'typebox'
 import { endpoint } from '#platform/http/endpoint.ts'
+import { withTransactionId } from '#platform/http/repeated-requests.ts'
 import { JsonObjectSchema } from '#platform/http/schemas.ts'
 import type { RoomCreation } from './rooms.ts'
 
@@ -37,4 +38,4 @@ const createRoom = endpoint({
   handler: async ({ roomCreation }: { roomCreation: RoomCreation }, { requester, body }) => ({ room_id: await roomCreation.create(requester, body) }),
 })
 
-export const roomsRoutes = [createRoom]
+export const roomsRoutes = [createRoom, withTransactionId(createRoom)]
