@@ -191,13 +191,14 @@ test('case 28: names of the prototype are plain data in users, rooms, aliases, t
     await user.put(`/sendToDevice/${name}/${name}`, { messages: JSON.parse(`{"${user.userId}":{"${name}":${literal}}}`) }).ok()
     await user.post('/keys/query', { device_keys: JSON.parse(`{"${user.userId}":[],"@${userNameOf(name)}:test.example":["${name}"]}`) }).ok()
     await user.post('/keys/claim', JSON.parse(`{"one_time_keys":{"${user.userId}":{"${name}":"${name}"}}}`)).ok()
-    const synced = await syncOk(user, { filter: { room: { state: { types: [name], senders: [name] } } } })
+    const synced = await syncOk(user, { filter: { room: { state: { types: [name] } } } })
     const shown = synced.rooms?.join?.[room]
     assert.ok(named(shown?.timeline.events).includes(name))
     assert.ok(synced.account_data?.events.some((event) => event.type === name))
   }
+  const reader = await server.register('reader')
   for (const path of ['/__proto__', '/rooms/__proto__/state', '/user/constructor/filter/toString', '/pushrules/__proto__/x', '/pushrules/global/constructor/x']) {
-    const reply = await (await server.register(`via${path.length}`)).get(path)
+    const reply = await reader.get(path)
     assert.ok(reply.status >= 400 && reply.status < 500, path)
   }
   assert.equal(Object.hasOwn(Object.prototype, 'polluted'), false)
