@@ -84,7 +84,12 @@ export class EventsConsumer {
     this.#stopped = true
     this.#retry?.cancel()
     await this.#running
-    if (this.#stored < this.#position) await this.#store(async () => undefined)
+    if (this.#stored === this.#position) return
+    try {
+      await this.#store(async () => undefined)
+    } catch (error) {
+      this.#needs.logger.warn('The position in the events stream could not be stored; the next start goes a little way twice.', { consumer: this.#needs.name, error })
+    }
   }
 
   #wake(): void {
