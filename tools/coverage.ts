@@ -24,6 +24,12 @@ export const extraPaths: ReadonlyMap<string, string> = new Map([
     [`POST /_matrix/client/${version}/auth/:authType/fallback/web`, 'older versions of the fallback pages'],
   ] as const),
   ...['v3', 'r0', 'unstable', 'api/v1'].map((version) => [`GET /_matrix/client/${version}/pushrules/:scope/:kind/`, 'all rules of one kind, as Synapse answers'] as const),
+  ...['v3', 'r0', 'unstable', 'api/v1'].flatMap((version) => [
+    ...['join', 'leave', 'invite', 'kick', 'ban', 'unban', 'forget'].map((verb) =>
+      [`PUT /_matrix/client/${version}/rooms/:roomId/${verb}/:txnId`, 'one row of the reference, {join|leave|…}, in every version'] as const),
+    ...['PUT /createRoom/:txnId', 'PUT /join/:roomIdOrAlias/:txnId', 'POST /rooms/:roomId/send/:eventType', 'POST /rooms/:roomId/redact/:eventId'].map((path) =>
+      [path.replace('/', `/_matrix/client/${version}/`), 'other versions of a form without or with a transaction id'] as const),
+  ]),
   ['GET /_matrix/client/unstable/org.matrix.msc3231/register/m.login.registration_token/validity', 'before it was specified'],
   ['GET /_matrix/client/unstable/uk.tcpip.msc4133/profile/:userId', 'before it was specified'],
   ['POST /_matrix/client/unstable/org.matrix.msc4151/rooms/:roomId/report', 'before it was specified'],

@@ -1,4 +1,5 @@
 /** What tests of sync share: requests, and a view of their answers. */
+import type { TestServer } from './test-server.ts'
 import type { TestClient } from './test-client.ts'
 
 /** An event in an answer. */
@@ -94,3 +95,8 @@ export function named(events: readonly SyncedEvent[] | undefined): string[] {
 
 /** A filter under which nobody's presence is told. */
 export const withoutPresence = { presence: { types: [] } }
+
+/** Resolves when so many requests of a user wait for news. */
+export async function untilWaiting(server: TestServer, userId: string, count = 1): Promise<void> {
+  while (server.services.sync.waitingOf(userId) < count) await new Promise((resolve) => setImmediate(resolve))
+}

@@ -28,8 +28,9 @@ function edit(eventId: string, body: string): object {
 }
 
 async function bundle(client: TestClient, room: string, eventId: string): Promise<Readonly<Record<string, unknown>>> {
-  const body = await client.get(`${at(room)}/event/${encodeURIComponent(eventId)}`).ok()
-  return (body as unknown as Shown).unsigned['m.relations'] ?? {}
+  const reply = await client.get(`${at(room)}/event/${encodeURIComponent(eventId)}`)
+  const body: Shown = JSON.parse(reply.text)
+  return body.unsigned['m.relations'] ?? {}
 }
 
 async function chunkOf(client: TestClient, path: string): Promise<string[]> {

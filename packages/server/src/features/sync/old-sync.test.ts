@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { testServer } from '#test/kit/test-server.ts'
-import { send, setState, type SyncedEvent } from '#test/kit/syncing.ts'
+import { send, setState, untilWaiting, type SyncedEvent } from '#test/kit/syncing.ts'
 
 const path = (room: string): string => `/rooms/${encodeURIComponent(room)}`
 const worldReadable = { initial_state: [{ type: 'm.room.history_visibility', state_key: '', content: { history_visibility: 'world_readable' } }] }
@@ -44,7 +44,8 @@ test('initialSync gives rooms, invites, account data, presence and a token for e
 
 test('events after a token, waiting for the first', async (t) => {
   // As on the servers that clients of this endpoint know, its answers hold presence as well, which the specification has no form for.
-  const { alice, bob, room } = await (await testServer(t, { config: 'presence: {enabled: false}\n' })).withRoom()
+  const server = await testServer(t, { config: 'presence: {enabled: false}\n' })
+  const { alice, bob, room } = await server.withRoom()
   const { end } = await alice.get('/initialSync').ok()
   const sent = await send(bob, room, 'one')
   const first = await alice.get(`/events?from=${end}`).ok()
@@ -59,7 +60,7 @@ test('events after a token, waiting for the first', async (t) => {
       from = next['end']
     }
   })()
-  await new Promise((resolve) => setTimeout(resolve, 30))
+  await untilWaiting(server, alice.userId)
   const second = await send(bob, room, 'two')
   assert.deepEqual(await waiting, [second])
   await alice.get('/events?from=nonsense').fails(400, 'M_UNKNOWN')
@@ -75,7 +76,7 @@ test('whoever is no member watches a world-readable room, and no other', async (
     assert.equal((preview['messages'] as { chunk: unknown[] }).chunk.length, 2)
     assert.equal(preview['membership'], undefined)
     const waiting = reader.get(`/events?room_id=${encodeURIComponent(room)}&timeout=60000`).ok()
-    await new Promise((resolve) => setTimeout(resolve, 30))
+    await untilWaiting(server, reader.userId)
     const sent = await send(alice, room, 'look')
     assert.deepEqual(((await waiting)['chunk'] as SyncedEvent[]).map((event) => event.event_id), [sent])
     await reader.get(`${path(hidden)}/initialSync`).fails(403, 'M_FORBIDDEN')

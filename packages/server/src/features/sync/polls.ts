@@ -37,6 +37,11 @@ export class Polls {
     return poll
   }
 
+  /** How many requests of a user wait. */
+  countOf(userId: string): number {
+    return this.#open.get(userId)?.size ?? 0
+  }
+
   /** Ends the polls of devices with M_UNKNOWN_TOKEN; undefined means all of the user. */
   end(userId: string, deviceIds: readonly string[] | undefined): void {
     for (const poll of this.#open.get(userId) ?? []) {

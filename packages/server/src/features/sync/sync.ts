@@ -76,6 +76,11 @@ export class Sync {
     }
   }
 
+  /** How many requests of a user wait for news or are being answered. */
+  waitingOf(userId: string): number {
+    return this.#polls.countOf(userId)
+  }
+
   /** Ends the waits of devices that exist no longer, or whose tokens were taken away; undefined means all devices of the user. */
   endWaits(userId: string, deviceIds?: readonly string[]): void {
     this.#polls.end(userId, deviceIds)

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { testServer } from '#test/kit/test-server.ts'
-import { bodies, send, sync, syncOk, withoutPresence } from '#test/kit/syncing.ts'
+import { bodies, send, sync, syncOk, untilWaiting, withoutPresence } from '#test/kit/syncing.ts'
 import type { TestServer } from '#test/kit/test-server.ts'
 
 const path = (room: string): string => `/rooms/${encodeURIComponent(room)}`
@@ -31,7 +31,7 @@ test('a waiting sync is woken by whatever concerns the user', async (t) => {
   let since = (await syncOk(alice, quiet)).next_batch
   const woken = async (act: () => Promise<unknown>) => {
     const waiting = syncOk(alice, { ...quiet, since })
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await untilWaiting(server, alice.userId)
     await act()
     const answer = await waiting
     since = answer.next_batch
@@ -87,7 +87,7 @@ test('a wait ends with its device', async (t) => {
   const { next_batch: since } = await syncOk(other, quiet)
   const waiting = sync(other, { ...quiet, since })
   const kept = sync(alice, { ...quiet, since })
-  await new Promise((resolve) => setTimeout(resolve, 30))
+  await untilWaiting(server, alice.userId, 2)
   await other.post('/logout', {}).ok()
   await waiting.fails(401, 'M_UNKNOWN_TOKEN')
   assert.deepEqual((await kept).body['device_lists'], { changed: [alice.userId], left: [] })

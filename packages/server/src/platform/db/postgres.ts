@@ -40,7 +40,7 @@ function statementName(text: string, name: string): string {
 }
 
 function bindable(value: unknown): unknown {
-  if (typeof value === 'string' && value.includes('\0')) {
+  if (typeof value === 'string' ? value.includes('\0') : Array.isArray(value) && value.some((item) => typeof item === 'string' && item.includes('\0'))) {
     throw refuse('M_INVALID_PARAM', 'Text must not contain the NUL character; remove it and try again.')
   }
   if (typeof value === 'boolean') return value ? 1 : 0
