@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync, watch } from 'node:fs'
 import { createServer } from 'node:http'
 import { once } from 'node:events'
-import { watch } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
@@ -11,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { compare } from 'bcryptjs'
 import { loadConfig } from '#app/config.ts'
 import { parseSigningKeys } from '#platform/config/signing-key.ts'
+import { within } from '#test/kit/deadline.ts'
 import { run } from './main.ts'
 import type { Terminal } from './output.ts'
 import { registrationMac } from './register-user.ts'
@@ -190,8 +190,14 @@ test('a server in the background writes its process id, answers, and ends on SIG
   const answer = execFileSync('curl', ['-s', '--unix-socket', socket, 'http://localhost/nowhere'], { encoding: 'utf8' })
   assert.match(answer, /M_UNRECOGNIZED/)
   assert.throws(() => execFileSync(program, ['-D', '-c', file], { stdio: 'pipe' }), /runs already, as process/)
-  const gone = watch(directory, { persistent: true, signal: AbortSignal.timeout(15_000) })
+  const gone = new Promise<void>((resolve) => {
+    const watcher = watch(directory, () => {
+      if (existsSync(pidFile)) return
+      watcher.close()
+      resolve()
+    })
+  })
   process.kill(pid, 'SIGTERM')
-  for await (const _ of gone) if (!existsSync(pidFile)) break
+  await within('the end of the server in the background', gone, 60)
   assert.equal(existsSync(pidFile), false)
 })
