@@ -15,11 +15,12 @@ const { values } = parseArgs({
     engine: { type: 'string', multiple: true, default: ['sqlite', 'postgres'] },
     server: { type: 'string', multiple: true, default: ['synapse', 'myelin'] },
     count: { type: 'string', default: '500' },
+    profile: { type: 'boolean', default: false },
   },
 })
 
 async function run(kind: 'synapse' | 'myelin', engine: 'sqlite' | 'postgres', folder: string, postgres: PostgresServer | undefined, port: number): Promise<Figures> {
-  const server = await Server.start(launchOf(kind, engine, folder, postgres, port))
+  const server = await Server.start(launchOf(kind, engine, folder, postgres, port), values.profile && kind === 'myelin' ? profiles : undefined)
   try {
     const count = Number(values.count) * (kind === 'myelin' ? 4 : 1)
     const bench = await prepare(server, new Client(port))
@@ -31,6 +32,8 @@ async function run(kind: 'synapse' | 'myelin', engine: 'sqlite' | 'postgres', fo
   }
 }
 
+/** Where `--profile` puts CPU profiles, one for each figure. */
+const profiles = join(process.cwd(), '.cache/profiles')
 const folder = mkdtempSync(join(tmpdir(), 'myelin-bench-'))
 const results = new Map<string, Figures>()
 try {

@@ -14,14 +14,6 @@ export interface Bench {
   readonly rooms: readonly string[]
 }
 
-/** Runs `work` and gives milliseconds of CPU for each of `count` operations, and operations a second. */
-async function measure(server: Server, count: number, work: () => Promise<void>): Promise<{ cpuMs: number; perSecond: number }> {
-  const [cpu, began] = [server.cpuMs(), performance.now()]
-  await work()
-  const seconds = (performance.now() - began) / 1000
-  return { cpuMs: (server.cpuMs() - cpu) / count, perSecond: count / seconds }
-}
-
 /** Runs a numbered operation `count` times over `lanes` at once. */
 async function inLanes(count: number, lanes: number, operation: (index: number, lane: number) => Promise<unknown>): Promise<void> {
   let next = 0
@@ -40,9 +32,9 @@ export async function prepare(server: Server, client: Client): Promise<Bench> {
   const figures: Figures = new Map()
   figures.set('start to first answer, ms', server.startMs)
   figures.set('memory idle, MiB', server.memoryMib())
-  const users = await registerMany(client, 'user', 100)
+  const users = await registerMany(client, 'user', 200)
   const rooms: string[] = []
-  const created = await measure(server, 16, async () => {
+  const created = await server.measure('create room', 16, async () => {
     for (const user of users.slice(0, 16)) rooms.push(String((await client.call('POST', '/createRoom', { preset: 'public_chat' }, user.token))['room_id']))
   })
   figures.set('create room, CPU ms', created.cpuMs)
@@ -51,7 +43,7 @@ export async function prepare(server: Server, client: Client): Promise<Bench> {
 
 async function send(bench: Bench, label: string, count: number, lanes: number, room: (lane: number) => string): Promise<{ cpuMs: number; perSecond: number }> {
   const { client, users, server } = bench
-  return measure(server, count, () => inLanes(count, lanes, (index, lane) =>
+  return server.measure(`send, ${label}`, count, () => inLanes(count, lanes, (index, lane) =>
     client.call('PUT', at(room(lane), `/send/m.room.message/${label}${index}`), { msgtype: 'm.text', body: `message ${index}` }, users[lane]?.token)))
 }
 
@@ -66,7 +58,7 @@ export async function sending(bench: Bench, count: number): Promise<void> {
   figures.set('send, 16 senders, CPU ms', sixteen.cpuMs)
   figures.set('send, 16 senders, per second', sixteen.perSecond)
   const shared = rooms[0] ?? ''
-  const joins = await measure(bench.server, 49, () => inLanes(49, 1, (index) => client.call('POST', at(shared, '/join'), {}, users[index + 1]?.token)))
+  const joins = await bench.server.measure('join', 49, () => inLanes(49, 1, (index) => client.call('POST', at(shared, '/join'), {}, users[index + 1]?.token)))
   figures.set('join a local room, CPU ms', joins.cpuMs)
   const together = await send(bench, 'together', count * 2, 16, () => shared)
   figures.set('send, 16 senders in a room of 50, CPU ms', together.cpuMs)
@@ -94,12 +86,13 @@ export async function delivery(bench: Bench, rounds: number): Promise<void> {
   }
   figures.set('delivery p50, ms', percentile(times, 0.5))
   figures.set('delivery p99, ms', percentile(times, 0.99))
-  for (const user of users.slice(50)) await client.call('POST', at(room, '/join'), {}, user.token)
-  const tokens = await Promise.all(users.map((user) => since(client, user)))
+  for (const user of users.slice(50, 100)) await client.call('POST', at(room, '/join'), {}, user.token)
+  const members = users.slice(0, 100)
+  const tokens = await Promise.all(members.map((user) => since(client, user)))
   const woken = Math.max(5, Math.floor(rounds / 10))
-  const waits = await measure(server, woken, async () => {
+  const waits = await server.measure('wake 100', woken, async () => {
     for (let round = 0; round < woken; round += 1) {
-      const waiting = users.map((user, index) => client.call('GET', `/sync?timeout=30000&since=${tokens[index] ?? ''}`, undefined, user.token))
+      const waiting = members.map((user, index) => client.call('GET', `/sync?timeout=30000&since=${tokens[index] ?? ''}`, undefined, user.token))
       await client.call('GET', '/_matrix/client/versions')
       await client.call('PUT', at(room, `/send/m.room.message/woken${round}`), { msgtype: 'm.text', body: 'x' }, sender?.token)
       const replies = await Promise.all(waiting)
@@ -124,16 +117,16 @@ export async function syncing(bench: Bench): Promise<void> {
     client.call('PUT', at(rooms[index % 100] ?? '', `/send/m.room.message/fill${index}`), { msgtype: 'm.text', body: `fill ${index}` }, user?.token))
   // Each round asks for another length, so that no kept answer serves it.
   const filters = Array.from({ length: 10 }, (_, round) => encodeURIComponent(`{"room":{"timeline":{"limit":${20 + round}}}}`))
-  const initial = await measure(server, filters.length, async () => {
+  const initial = await server.measure('initial sync', filters.length, async () => {
     for (const filter of filters) await client.call('GET', `/sync?timeout=0&filter=${filter}&set_presence=offline`, undefined, user?.token)
   })
   figures.set('initial sync of 100 rooms, CPU ms', initial.cpuMs)
   const token = await since(client, user)
-  const idle = await measure(server, 300, () => inLanes(300, 1, () => client.call('GET', `/sync?timeout=0&since=${token}`, undefined, user?.token)))
+  const idle = await server.measure('incremental sync', 300, () => inLanes(300, 1, () => client.call('GET', `/sync?timeout=0&since=${token}`, undefined, user?.token)))
   figures.set('incremental sync without news, CPU ms', idle.cpuMs)
   const room = rooms[0] ?? ''
   await inLanes(200, 8, (index) => client.call('PUT', at(room, `/send/m.room.message/page${index}`), { msgtype: 'm.text', body: `page ${index}` }, user?.token))
-  const pages = await measure(server, 100, () => inLanes(100, 1, () => client.call('GET', at(room, '/messages?dir=b&limit=100'), undefined, user?.token)))
+  const pages = await server.measure('messages', 100, () => inLanes(100, 1, () => client.call('GET', at(room, '/messages?dir=b&limit=100'), undefined, user?.token)))
   figures.set('a page of 100 messages, CPU ms', pages.cpuMs)
 }
 
@@ -143,7 +136,7 @@ export async function state(bench: Bench, count: number): Promise<void> {
   const room = rooms[1] ?? ''
   const before = await server.launch.diskBytes()
   const tenth = Math.floor(count / 10)
-  const set = (from: number, upTo: number): Promise<{ cpuMs: number }> => measure(server, upTo - from, async () => {
+  const set = (from: number, upTo: number): Promise<{ cpuMs: number }> => server.measure(`state from ${from}`, upTo - from, async () => {
     for (let index = from; index < upTo; index += 1) await client.call('PUT', at(room, `/state/org.example.bench/key${index}`), { value: index }, users[1]?.token)
   })
   const first = await set(0, tenth)
@@ -157,7 +150,7 @@ export async function state(bench: Bench, count: number): Promise<void> {
 /** Keys of many devices: upload, query, claim, and a to-device message to all. */
 export async function devices(bench: Bench): Promise<void> {
   const { client, users, figures, server } = bench
-  const upload = await measure(server, users.length, () => inLanes(users.length, 4, (index) => {
+  const upload = await server.measure('keys upload', users.length, () => inLanes(users.length, 4, (index) => {
     const user = users[index]
     if (!user) return Promise.resolve()
     const oneTime = Object.fromEntries(Array.from({ length: 20 }, (_, key) => [`signed_curve25519:AAA${key}`, { key: `k${key}`, signatures: {} }]))
@@ -166,13 +159,13 @@ export async function devices(bench: Bench): Promise<void> {
   figures.set('keys upload, CPU ms', upload.cpuMs)
   const asker = users[0]
   const all = Object.fromEntries(users.map((user) => [user.id, []]))
-  const query = await measure(server, 50, () => inLanes(50, 1, () => client.call('POST', '/keys/query', { device_keys: all }, asker?.token)))
-  figures.set('keys query of 100 devices, CPU ms', query.cpuMs)
+  const query = await server.measure('keys query', 50, () => inLanes(50, 1, () => client.call('POST', '/keys/query', { device_keys: all }, asker?.token)))
+  figures.set('keys query of 200 devices, CPU ms', query.cpuMs)
   const wanted = Object.fromEntries(users.map((user) => [user.id, { [user.deviceId]: 'signed_curve25519' }]))
-  const claim = await measure(server, 10, () => inLanes(10, 1, () => client.call('POST', '/keys/claim', { one_time_keys: wanted }, asker?.token)))
-  figures.set('keys claim of 100 devices, CPU ms', claim.cpuMs)
+  const claim = await server.measure('keys claim', 10, () => inLanes(10, 1, () => client.call('POST', '/keys/claim', { one_time_keys: wanted }, asker?.token)))
+  figures.set('keys claim of 200 devices, CPU ms', claim.cpuMs)
   const messages = Object.fromEntries(users.map((user) => [user.id, { '*': { body: 'x' } }]))
-  const toDevice = await measure(server, 50, () => inLanes(50, 1, (index) =>
+  const toDevice = await server.measure('to-device', 50, () => inLanes(50, 1, (index) =>
     client.call('PUT', `/sendToDevice/org.example.bench/bench${index}`, { messages }, asker?.token)))
-  figures.set('to-device to 100 devices, CPU ms', toDevice.cpuMs)
+  figures.set('to-device to 200 devices, CPU ms', toDevice.cpuMs)
 }

@@ -1,7 +1,9 @@
 /** Starts a homeserver as a black box and measures what it uses. */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { Client } from './client.ts'
+import { Observer } from './observing.ts'
 
 /** How a server is started. */
 export interface Launch {
@@ -14,36 +16,56 @@ export interface Launch {
   readonly diskBytes: () => Promise<number> | number
 }
 
-/** Ticks of a process's CPU clock in a second, a constant of the Linux interface. */
-const ticksPerSecond = 100
+/** What an operation cost. */
+export interface Cost {
+  /** Milliseconds of the server's CPU for each operation. */
+  readonly cpuMs: number
+  readonly perSecond: number
+}
 
 /** A running server. */
 export class Server {
   readonly launch: Launch
   readonly startMs: number
   readonly #process: ChildProcess
+  readonly #observer: Observer | undefined
 
-  private constructor(launch: Launch, process: ChildProcess, startMs: number) {
+  private constructor(launch: Launch, process: ChildProcess, startMs: number, observer: Observer | undefined) {
     this.launch = launch
-    this.#process = process
     this.startMs = startMs
+    this.#process = process
+    this.#observer = observer
   }
 
-  /** Starts a server and waits for its first answer. */
-  static async start(launch: Launch): Promise<Server> {
+  /**
+   * Starts a server and waits for its first answer.
+   * @param profiles folder for a CPU profile of each figure; only for a server that runs on Node.js
+   */
+  static async start(launch: Launch, profiles?: string): Promise<Server> {
+    const observer = profiles === undefined ? undefined : new Observer(join(launch.folder, 'observer'), profiles, launch.name)
     const began = performance.now()
-    const child = spawn(launch.command, [...launch.args], { cwd: launch.folder, stdio: ['ignore', 'ignore', 'ignore'] })
+    const child = spawn(launch.command, [...launch.args], {
+      cwd: launch.folder, stdio: ['ignore', 'ignore', 'ignore'], env: { ...process.env, ...observer?.environment },
+    })
     const client = new Client(launch.port)
     while (!(await client.answers())) {
       if (child.exitCode !== null) throw new Error(`${launch.name} ended at its start with status ${child.exitCode}; look into its folder ${launch.folder}`)
     }
-    return new Server(launch, child, performance.now() - began)
+    return new Server(launch, child, performance.now() - began, observer)
   }
 
-  /** Milliseconds of CPU that the process has used. */
-  cpuMs(): number {
-    const fields = readFileSync(`/proc/${this.#process.pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
-    return ((Number(fields[11]) + Number(fields[12])) * 1000) / ticksPerSecond
+  /**
+   * Runs `work`, which does `count` operations.
+   * @param figure what is measured; names the profile
+   */
+  async measure(figure: string, count: number, work: () => Promise<void>): Promise<Cost> {
+    await this.#observer?.begin()
+    const [cpu, began] = [this.#cpuMs(), performance.now()]
+    await work()
+    const seconds = (performance.now() - began) / 1000
+    const cost = { cpuMs: (this.#cpuMs() - cpu) / count, perSecond: count / seconds }
+    await this.#observer?.end(figure)
+    return cost
   }
 
   /** Resident memory in MiB. */
@@ -55,5 +77,11 @@ export class Server {
     const ended = new Promise<void>((resolve) => this.#process.once('exit', () => resolve()))
     this.#process.kill('SIGTERM')
     await ended
+  }
+
+  /** Milliseconds of CPU that the process's threads have used, to the nanosecond that the scheduler counts. */
+  #cpuMs(): number {
+    const folder = `/proc/${this.#process.pid}/task`
+    return readdirSync(folder).reduce((sum, thread) => sum + Number(readFileSync(join(folder, thread, 'schedstat'), 'utf8').split(' ')[0]) / 1e6, 0)
   }
 }

@@ -19,9 +19,9 @@ const floors: Readonly<Record<string, number>> = {
   'a page of 100 messages, CPU ms': 1 / 15,
   'state event, CPU ms': 1 / 30,
   'state event, bytes on disk': 1 / 3,
-  'keys query of 100 devices, CPU ms': 1 / 8,
-  'keys claim of 100 devices, CPU ms': 1 / 8,
-  'to-device to 100 devices, CPU ms': 1 / 8,
+  'keys query of 200 devices, CPU ms': 1 / 8,
+  'keys claim of 200 devices, CPU ms': 1 / 8,
+  'to-device to 200 devices, CPU ms': 1 / 8,
 }
 
 function figure(value: number | undefined): string {
