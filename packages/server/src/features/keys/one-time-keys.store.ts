@@ -3,7 +3,7 @@ import { sql } from 'kysely'
 import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import { BulkInsert } from '#platform/db/bulk-insert.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
-import { anyOf } from '#platform/db/dialect.ts'
+import { anyOf, pairs } from '#platform/db/dialect.ts'
 import { buildersFor, prepare, type Prepared, type Runner } from '#platform/db/query.ts'
 import type { OneTimeKeysTable, Tables } from '#schema/tables.gen.ts'
 
@@ -48,7 +48,7 @@ const ofSlot = sql<boolean>`key.key_nid >= offer.slot * ${sql.lit(slotSize)} AND
 export class OneTimeKeysStore {
   readonly #stock: Prepared<DeviceParams, StockRow>
   readonly #byKeyIds: Prepared<DeviceParams & { keyIds: readonly string[] }, { algorithm: string; key_id: string; json: string }>
-  readonly #offers: Prepared<{ userIds: readonly string[]; deviceIds: readonly string[] }, OfferRow>
+  readonly #offers: Prepared<{ devices: string }, OfferRow>
   readonly #take: Prepared<{ nids: readonly number[] }, OneTimeKeyRow>
   readonly #useFallback: Prepared<DeviceParams & { algorithm: string; used: number }, unknown>
   readonly #deleteKeys: Prepared<{ userId: UserId; deviceIds: readonly string[] }, unknown>
@@ -77,10 +77,11 @@ export class OneTimeKeysStore {
     this.#byKeyIds = prepare('oneTimeKeys.byKeyIds', ({ userId, deviceId, keyIds }) =>
       keysOf(userId).select(['offer.algorithm', 'key.key_id', 'key.json']).where('offer.device_id', '=', deviceId)
         .where(anyOf(database.dialect, sql.ref('key.key_id'), keyIds)))
-    this.#offers = prepare('oneTimeKeys.offers', ({ userIds, deviceIds }) =>
-      offers.selectAll('offer')
-        .select((eb) => eb.selectFrom('one_time_keys as key').select((inner) => inner.fn.min('key.key_nid').as('nid')).where(ofSlot).as('next_nid'))
-        .where(anyOf(database.dialect, sql.ref('offer.user_id'), userIds)).where(anyDevice(deviceIds)))
+    this.#offers = prepare('oneTimeKeys.offers', ({ devices }) =>
+      db.selectFrom(pairs(database.dialect, devices).as('wanted'))
+        .innerJoin('one_time_key_algorithms as offer', (join) => join.onRef('offer.user_id', '=', 'wanted.first').onRef('offer.device_id', '=', 'wanted.second'))
+        .selectAll('offer')
+        .select((eb) => eb.selectFrom('one_time_keys as key').select((inner) => inner.fn.min('key.key_nid').as('nid')).where(ofSlot).as('next_nid')))
     this.#take = prepare('oneTimeKeys.take', ({ nids }) =>
       db.deleteFrom('one_time_keys').where(anyOf(database.dialect, sql.ref('key_nid'), nids)).returningAll())
     this.#useFallback = prepare('oneTimeKeys.useFallback', ({ userId, deviceId, algorithm, used }) =>
@@ -106,9 +107,9 @@ export class OneTimeKeysStore {
     return this.#byKeyIds.all(runner, { userId, deviceId, keyIds })
   }
 
-  /** What any of these devices of any of these users offers; the caller picks the pairs that it meant. */
-  offers(runner: Runner, userIds: readonly string[], deviceIds: readonly string[]): Promise<OfferRow[]> {
-    return this.#offers.all(runner, { userIds, deviceIds })
+  /** What devices offer, each in every algorithm that it has. */
+  offers(runner: Runner, devices: readonly DeviceParams[]): Promise<OfferRow[]> {
+    return this.#offers.all(runner, { devices: JSON.stringify(devices.map(({ userId, deviceId }) => [userId, deviceId])) })
   }
 
   /** Deletes keys and gives those that this transaction has deleted: never one that another has taken. */

@@ -122,8 +122,8 @@ export class OneTimeKeys {
     const claimed: ClaimedKey[] = []
     let open = new Map(claims.map((claim) => [claimKey(claim.userId, claim.deviceId, claim.algorithm), claim]))
     while (open.size > 0) {
-      const wanted = [...open.values()]
-      const offers = await this.#store.offers(tx, distinct(wanted.map((claim) => claim.userId)), distinct(wanted.map((claim) => claim.deviceId)))
+      const devices = new Map([...open.values()].map((claim) => [cacheKey(claim.userId, claim.deviceId), claim]))
+      const offers = await this.#store.offers(tx, [...devices.values()])
       const mine = offers.filter((offer) => open.has(offerKey(offer)))
       // In one order for everybody, so that two claims of the same devices never wait for each other.
       const nids = mine.flatMap((offer) => (offer.next_nid === null ? [] : [offer.next_nid])).sort((a, b) => a - b)

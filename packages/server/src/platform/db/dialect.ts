@@ -34,6 +34,16 @@ export function anyOf<Value extends string | number>(
   return dialect === 'postgres' ? sql<SqlBool>`${column} = ANY(${list})` : sql<SqlBool>`${column} IN (SELECT value FROM json_each(${list}))`
 }
 
+/**
+ * A table of pairs of text with the columns `first` and `second`, for joins: two `anyOf` would ask for every combination.
+ * @param list JSON text of a list of lists of two, or the placeholder of a prepared query that brings it
+ */
+export function pairs(dialect: Dialect, list: Placeholder | string): RawBuilder<{ first: string; second: string }> {
+  return dialect === 'postgres'
+    ? sql`(SELECT pair->>0 AS first, pair->>1 AS second FROM jsonb_array_elements(${list}::text::jsonb) AS pair)`
+    : sql`(SELECT value->>0 AS first, value->>1 AS second FROM json_each(${list}))`
+}
+
 /** Whether an error of the driver says that a unique constraint or a primary key was violated. */
 export function isUniqueViolation(error: unknown): boolean {
   if (!(error instanceof Error)) return false

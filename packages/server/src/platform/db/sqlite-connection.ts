@@ -49,6 +49,11 @@ export class SqliteConnection {
     }
   }
 
+  /** Runs a statement without values and without rows, such as `COMMIT`; errors are the driver's own. */
+  run(text: string): void {
+    this.#statement(text).run()
+  }
+
   close(): void {
     this.#statements.clear()
     this.database.close()

@@ -108,8 +108,11 @@ export class SqliteDatabase implements Database {
     const done: Done[] = []
     try {
       if (!this.#begin()) await this.#waitForLock()
-      for (const job of group) await this.#runPart(job, done)
-      this.#writer.database.exec('COMMIT')
+      const [only] = group
+      if (group.length === 1 && only) await this.#runAlone(only, done)
+      else for (const job of group) await this.#runPart(job, done)
+      if (!this.#writer.database.isTransaction) return
+      this.#writer.run('COMMIT')
     } catch (error) {
       this.#undo(group, done, error)
       return
@@ -122,7 +125,7 @@ export class SqliteDatabase implements Database {
   /** @returns false while another program holds the lock */
   #begin(): boolean {
     try {
-      this.#writer.database.exec('BEGIN IMMEDIATE')
+      this.#writer.run('BEGIN IMMEDIATE')
       return true
     } catch (error) {
       if (isBusy(error)) return false
@@ -136,27 +139,43 @@ export class SqliteDatabase implements Database {
       await pause(busyPauseMs)
       if (this.#begin()) return
     }
-    this.#writer.database.exec('BEGIN IMMEDIATE')
+    this.#writer.run('BEGIN IMMEDIATE')
   }
 
-  /** Runs one job of a group; throws only where the whole group is lost. */
-  async #runPart(job: Job, done: Done[]): Promise<void> {
-    const { database } = this.#writer
+  /** Runs the only job of a group: its failure undoes the transaction. Throws where that was undone already. */
+  async #runAlone(job: Job, done: Done[]): Promise<void> {
     const tx = new SqliteTx(this.#writer)
-    database.exec('SAVEPOINT part')
+    try {
+      done.push({ tx, job, result: await job.work(tx) })
+    } catch (error) {
+      tx.rolledBack()
+      if (!this.#writer.database.isTransaction) throw error
+      this.#writer.run('ROLLBACK')
+      this.#refuse(job, error)
+    }
+  }
+
+  /** Runs one job of several; throws only where the whole group is lost. */
+  async #runPart(job: Job, done: Done[]): Promise<void> {
+    const tx = new SqliteTx(this.#writer)
+    this.#writer.run('SAVEPOINT part')
     try {
       const result = await job.work(tx)
-      database.exec('RELEASE part')
+      this.#writer.run('RELEASE part')
       done.push({ tx, job, result })
     } catch (error) {
       tx.rolledBack()
       // A full disk or a failed read undoes the whole transaction, not this part alone.
-      if (!database.isTransaction) throw error
-      database.exec('ROLLBACK TO part')
-      database.exec('RELEASE part')
-      if (error instanceof StorageError) this.#health.failed()
-      job.reject(error)
+      if (!this.#writer.database.isTransaction) throw error
+      this.#writer.run('ROLLBACK TO part')
+      this.#writer.run('RELEASE part')
+      this.#refuse(job, error)
     }
+  }
+
+  #refuse(job: Job, error: unknown): void {
+    if (error instanceof StorageError) this.#health.failed()
+    job.reject(error)
   }
 
   #undo(group: readonly Job[], done: readonly Done[], cause: unknown): void {
