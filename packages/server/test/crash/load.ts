@@ -135,6 +135,9 @@ export class Load {
     keys: (id) => this.#keys(id),
     toDevice: (id) => this.#toDevice(id),
     redaction: (id) => this.#redact(id),
+    receipt: (id) => this.#receipt(id),
+    pusher: (id) => this.#pusher(id),
+    keyBackup: (id) => this.#keyBackup(id),
   }
 
   /** Writes with several hands until the server stops answering. */
@@ -153,6 +156,24 @@ export class Load {
         }
       }
     }))
+  }
+
+  /** How many messages of the journal's room stand in its history more than once. */
+  async doubled(): Promise<number> {
+    const seen = new Set<string>()
+    let doubled = 0
+    let from = ''
+    for (;;) {
+      const page = await this.#alice.send('GET', `${client}/rooms/${path(this.#room)}/messages?dir=b&limit=500${from}`)
+      for (const event of Array.isArray(page['chunk']) ? page['chunk'] : []) {
+        const { type, content } = event
+        if (type !== 'm.room.message' || typeof content?.body !== 'string') continue
+        if (seen.has(content.body)) doubled += 1
+        seen.add(content.body)
+      }
+      if (typeof page['end'] !== 'string') return doubled
+      from = `&from=${path(page['end'])}`
+    }
   }
 
   /** That the server still does everything, and that no room was left half-made. */
@@ -266,5 +287,36 @@ export class Load {
       const found = await this.#bob.send('GET', `${client}/rooms/${path(this.#room)}/event/${path(String(event))}`)
       assert.deepEqual(found['content'], {})
     })
+  }
+
+  async #receipt(id: string): Promise<void> {
+    const reader = await register(this.#url, `reader-${id}`)
+    await reader.send('POST', `${client}/join/${path(this.#room)}`, {})
+    const { event_id: event } = await this.#alice.send('PUT', `${client}/rooms/${path(this.#room)}/send/m.room.message/read-${id}`, { msgtype: 'm.text', body: `read ${id}` })
+    await reader.send('POST', `${client}/rooms/${path(this.#room)}/receipt/m.read/${path(String(event))}`, {})
+    if (!this.syncs) return
+    const filter = path(JSON.stringify({ room: { rooms: [this.#room], timeline: { limit: 1 } } }))
+    this.journal.must(`${reader.userId} has read ${String(event)}`, async () => {
+      const { rooms } = await reader.send('GET', `${client}/sync?timeout=0&filter=${filter}`)
+      assert.ok(JSON.stringify(rooms ?? {}).includes(String(event)))
+    })
+  }
+
+  async #pusher(id: string): Promise<void> {
+    const session = await register(this.#url, `pushed-${id}`)
+    const pusher = { app_id: 'org.example.crash', pushkey: id, kind: 'http', app_display_name: 'Crash', device_display_name: 'device', lang: 'en', data: { url: 'https://push.example/_matrix/push/v1/notify' } }
+    await session.send('POST', `${client}/pushers/set`, pusher)
+    this.journal.must(`the pusher of ${session.userId}`, async () => {
+      assert.ok(JSON.stringify(await session.send('GET', `${client}/pushers`)).includes(id))
+    })
+  }
+
+  async #keyBackup(id: string): Promise<void> {
+    const session = await register(this.#url, `backed-${id}`)
+    const { version } = await session.send('POST', `${client}/room_keys/version`, { algorithm: 'm.megolm_backup.v1.curve25519-aes-sha2', auth_data: { public_key: 'abc' } })
+    const at = `${client}/room_keys/keys/${path(this.#room)}/${id}?version=${String(version)}`
+    const key = { first_message_index: 1, forwarded_count: 0, is_verified: false, session_data: { ciphertext: id, ephemeral: 'e', mac: 'm' } }
+    await session.send('PUT', at, key)
+    this.journal.must(`the backup of ${session.userId}`, async () => assert.deepEqual(await session.send('GET', at), key))
   }
 }

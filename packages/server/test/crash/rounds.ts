@@ -8,6 +8,10 @@ export interface Outcome {
   readonly rounds: number
   readonly acknowledged: number
   readonly unanswered: number
+  /** Acknowledged messages that stand in the history twice. */
+  readonly doubled: number
+  /** From the start of the program after a kill until it listens, at worst. */
+  readonly longestRestartMs: number
 }
 
 const hands = 8
@@ -27,13 +31,14 @@ export async function runRounds(engine: Engine, rounds: number, options: {
   try {
     const load = await Load.open(() => server.url)
     load.syncs = (await fetch(`${server.url}/_matrix/client/v3/sync`)).status !== 404
+    let longestRestartMs = 0
     for (let round = 1; round <= rounds; round += 1) {
       const kills = engine === 'postgres' && round % options.postgresEvery === 0 ? 'PostgreSQL' : 'the server'
-      await oneRound(server, load, kills)
+      longestRestartMs = Math.max(longestRestartMs, await oneRound(server, load, kills))
       options.report?.(`${engine}, round ${round}: killed ${kills}; ${load.journal.acknowledged} acknowledged, ${load.journal.unanswered} unanswered, all there`)
     }
     await load.journal.check(Number.POSITIVE_INFINITY)
-    return { rounds, acknowledged: load.journal.acknowledged, unanswered: load.journal.unanswered }
+    return { rounds, acknowledged: load.journal.acknowledged, unanswered: load.journal.unanswered, doubled: await load.doubled(), longestRestartMs }
   } catch (error) {
     options.report?.(server.output.split('\n').filter((line) => / (WARNING|ERROR|CRITICAL) - |^\s+at |Error/.test(line)).slice(-40).join('\n'))
     throw error
@@ -42,7 +47,8 @@ export async function runRounds(engine: Engine, rounds: number, options: {
   }
 }
 
-async function oneRound(server: KilledServer, load: Load, kills: 'PostgreSQL' | 'the server'): Promise<void> {
+/** @returns milliseconds that the restart took */
+async function oneRound(server: KilledServer, load: Load, kills: 'PostgreSQL' | 'the server'): Promise<number> {
   const writing = load.run(hands)
   writing.catch(() => undefined)
   // The moment of the kill is the point of the test, not a wait for something.
@@ -55,9 +61,12 @@ async function oneRound(server: KilledServer, load: Load, kills: 'PostgreSQL' | 
     await server.kill()
   }
   await writing
+  const began = performance.now()
   await server.run()
+  const restartMs = performance.now() - began
   await load.journal.check()
   await load.checkWhole()
+  return restartMs
 }
 
 /** After a restart of PostgreSQL, /health becomes green again without anybody's help. */

@@ -9,5 +9,7 @@ for (const engine of ['sqlite', 'postgres'] as const) {
   const rounds = values.rounds === undefined ? usual[engine] : Number(values.rounds)
   if (!Number.isSafeInteger(rounds) || rounds < 1) throw new Error('Say how many rounds: --rounds N')
   const outcome = await runRounds(engine, rounds, { postgresEvery: 3, report: (line) => console.log(line) })
-  console.log(`${engine}: ${outcome.rounds} rounds, ${outcome.acknowledged} acknowledged writes, all there; ${outcome.unanswered} unanswered, absent or whole`)
+  console.log(`${engine}: ${outcome.rounds} rounds; writes acknowledged ${outcome.acknowledged}, lost 0, doubled ${outcome.doubled}; ` +
+    `${outcome.unanswered} unanswered, absent or whole; longest restart ${Math.round(outcome.longestRestartMs)} ms`)
+  if (outcome.doubled > 0) process.exitCode = 1
 }
