@@ -3,7 +3,7 @@ import { sql, type Selectable } from 'kysely'
 import { BulkInsert } from '#platform/db/bulk-insert.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
 import { anyOf } from '#platform/db/dialect.ts'
-import { buildersFor, prepare, run, type Prepared, type Runner } from '#platform/db/query.ts'
+import { buildersFor, prepare, type Dialect, type Prepared, type Runner } from '#platform/db/query.ts'
 import type { EventsTable, Tables } from '#schema/tables.gen.ts'
 import type { Position } from './room-point.ts'
 
@@ -50,6 +50,8 @@ export class EventsStore {
   readonly #streamAfter: Prepared<{ after: number; upTo: number; limit: number }, EventRow>
   readonly #nearest: Readonly<Record<'forward' | 'backward', Prepared<{ roomNid: number; ts: number; limit: number }, EventRow>>>
 
+  readonly #pages: Readonly<Record<PageShape, Prepared<PageParams, { event_nid: number }>>>
+
   constructor(database: Database) {
     this.#database = database
     const db = buildersFor<EventTables>(database.dialect)
@@ -68,6 +70,13 @@ export class EventsStore {
         .orderBy('stream_ordering', 'desc').limit(limit))
     this.#streamAfter = prepare('events.streamAfter', ({ after, upTo, limit }) =>
       events.where('stream_ordering', '>', after).where('stream_ordering', '<=', upTo).orderBy('stream_ordering').limit(limit))
+    const page = (direction: PageQuery['direction'], hasFrom: boolean, hasTo: boolean) => preparePage(database.dialect, direction, hasFrom, hasTo)
+    this.#pages = {
+      forward: page('forward', false, false), forwardFrom: page('forward', true, false),
+      forwardTo: page('forward', false, true), forwardFromTo: page('forward', true, true),
+      backward: page('backward', false, false), backwardFrom: page('backward', true, false),
+      backwardTo: page('backward', false, true), backwardFromTo: page('backward', true, true),
+    }
     this.#nearest = {
       forward: prepare('events.nearestAfter', ({ roomNid, ts, limit }) =>
         placed.where('room_nid', '=', roomNid).where('stream_ordering', 'is not', null).where('origin_server_ts', '>=', ts)
@@ -111,14 +120,10 @@ export class EventsStore {
 
   /** Numbers of a page of history, in the order of its direction; read from an index alone. */
   async page(query: PageQuery): Promise<number[]> {
-    const db = buildersFor<EventTables>(this.#database.dialect)
-    const ascending = query.direction === 'forward'
-    let select = db.selectFrom('events').select('event_nid').where(isShown)
-      .where('room_nid', '=', query.roomNid).where('stream_ordering', '<=', query.maxStream)
-    if (query.from) select = select.where(beside(query.from, ascending ? '>' : '<='))
-    if (query.to) select = select.where(beside(query.to, ascending ? '<=' : '>'))
-    const order = ascending ? 'asc' : 'desc'
-    const rows = await run(this.#database, select.orderBy('topological_ordering', order).orderBy('stream_ordering', order).limit(query.limit))
+    const { direction, from, to, roomNid, maxStream, limit } = query
+    const rows = await this.#pages[pageShape(direction, from !== undefined, to !== undefined)].all(this.#database, {
+      roomNid, maxStream, limit, fromTopological: from?.topological ?? 0, fromStream: from?.stream ?? 0, toTopological: to?.topological ?? 0, toStream: to?.stream ?? 0,
+    })
     return rows.map((row) => row.event_nid)
   }
 
@@ -136,6 +141,36 @@ export class EventsStore {
   }
 }
 
-function beside(position: Position, comparison: '>' | '<=') {
-  return sql<boolean>`(topological_ordering, stream_ordering) ${sql.raw(comparison)} (${position.topological}, ${position.stream})`
+function beside(topological: number, stream: number, comparison: '>' | '<=') {
+  return sql<boolean>`(topological_ordering, stream_ordering) ${sql.raw(comparison)} (${topological}, ${stream})`
+}
+
+/** Which bounds a page has: each combination is a statement of its own. */
+type PageShape = `${'forward' | 'backward'}${'' | 'From'}${'' | 'To'}`
+
+function pageShape(direction: PageQuery['direction'], hasFrom: boolean, hasTo: boolean): PageShape {
+  return `${direction}${hasFrom ? 'From' : ''}${hasTo ? 'To' : ''}`
+}
+
+interface PageParams {
+  readonly roomNid: number
+  readonly maxStream: number
+  readonly limit: number
+  readonly fromTopological: number
+  readonly fromStream: number
+  readonly toTopological: number
+  readonly toStream: number
+}
+
+/** The statement of a page of history; it is read from an index alone. */
+function preparePage(dialect: Dialect, direction: PageQuery['direction'], hasFrom: boolean, hasTo: boolean): Prepared<PageParams, { event_nid: number }> {
+  return prepare(`events.page.${pageShape(direction, hasFrom, hasTo)}`, ({ roomNid, maxStream, limit, fromTopological, fromStream, toTopological, toStream }) => {
+    const ascending = direction === 'forward'
+    const order = ascending ? 'asc' : 'desc'
+    let select = buildersFor<EventTables>(dialect).selectFrom('events').select('event_nid').where(isShown)
+      .where('room_nid', '=', roomNid).where('stream_ordering', '<=', maxStream)
+    if (hasFrom) select = select.where(beside(fromTopological, fromStream, ascending ? '>' : '<='))
+    if (hasTo) select = select.where(beside(toTopological, toStream, ascending ? '<=' : '>'))
+    return select.orderBy('topological_ordering', order).orderBy('stream_ordering', order).limit(limit)
+  })
 }

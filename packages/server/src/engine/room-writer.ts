@@ -88,6 +88,8 @@ export class RoomWriter {
   readonly #heads = new Map<number, Head>()
   readonly #turns = new Map<number, Promise<unknown>>()
   #lastNid: number
+  /** Where the room's id is the hash of its create event, two rooms of one user must not begin in the same millisecond. */
+  #lastCreationTs = 0
 
   constructor(needs: Needs) {
     this.#needs = needs
@@ -121,7 +123,8 @@ export class RoomWriter {
     rest: (room: Room) => readonly Proposal[],
     options: ProposeOptions = {},
   ): Promise<{ room: Room; events: StoredEvent[] }> {
-    const ts = this.#needs.clock.now()
+    const ts = Math.max(this.#needs.clock.now(), this.#lastCreationTs + 1)
+    this.#lastCreationTs = ts
     const proposal: Proposal = { type: 'm.room.create', stateKey: '', sender: creator, content: create, originServerTs: ts }
     const roomId = version.roomIdIsCreateHash ? this.#hashedRoomId(version, proposal) : this.#needs.signer.serverName
     const room = this.#needs.rooms.draft(version.roomIdIsCreateHash ? (roomId as RoomId) : (`!${this.#needs.randomId()}:${roomId}` as RoomId), version)

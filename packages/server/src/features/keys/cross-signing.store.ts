@@ -1,11 +1,13 @@
 /** Queries of `cross_signing_keys` and `user_signatures`. */
 import { sql } from 'kysely'
 import type { UserId } from '@myelin/protocol/ids/ids.ts'
+import type { CacheBudget } from '#platform/cache/cache.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
 import { anyOf } from '#platform/db/dialect.ts'
 import { buildersFor, prepare, type Prepared } from '#platform/db/query.ts'
 import type { CrossSigningKeysTable, Tables, UserSignaturesTable } from '#schema/tables.gen.ts'
 import type { KeyUsage } from './cross-signing-key.ts'
+import { RowsByUser } from './rows-by-user.ts'
 
 type CrossSigningTables = Pick<Tables, 'cross_signing_keys' | 'user_signatures'>
 
@@ -25,8 +27,14 @@ export class CrossSigningStore {
   readonly #deleteBySigner: Prepared<{ userId: UserId }, unknown>
   readonly #deleteByTarget: Prepared<{ userId: UserId }, unknown>
 
-  constructor(database: Database) {
+  readonly #rows: RowsByUser<CrossSigningRow>
+
+  constructor(database: Database, caches: CacheBudget) {
     this.#database = database
+    this.#rows = new RowsByUser(
+      caches.cache('cross_signing_keys', (rows) => rows.reduce((sum, row) => sum + row.json.length + 300, 100)),
+      (userIds) => this.#ofUsers.all(database, { userIds }),
+    )
     const db = buildersFor<CrossSigningTables>(database.dialect)
     this.#ofUsers = prepare('crossSigning.ofUsers', ({ userIds }) =>
       db.selectFrom('cross_signing_keys').selectAll().where(anyOf(database.dialect, sql.ref('user_id'), userIds)))
@@ -55,20 +63,24 @@ export class CrossSigningStore {
       db.deleteFrom('user_signatures').where(sql.ref('target_user_id'), '=', userId))
   }
 
+  /** Keys of some users, as committed. */
   ofUsers(userIds: readonly string[]): Promise<CrossSigningRow[]> {
-    return this.#ofUsers.all(this.#database, { userIds })
+    return this.#rows.of(userIds)
   }
 
   async put(tx: Tx, userId: UserId, usage: KeyUsage, publicKey: string, json: string): Promise<void> {
     await this.#put.run(tx, { userId, usage, publicKey, json })
+    this.#rows.changed(tx, userId)
   }
 
   async delete(tx: Tx, userId: UserId, usages: readonly KeyUsage[]): Promise<void> {
     await this.#delete.run(tx, { userId, usages })
+    this.#rows.changed(tx, userId)
   }
 
   /** Whether there is a master key. */
   async allowReplacement(tx: Tx, userId: UserId, untilTs: number): Promise<boolean> {
+    this.#rows.changed(tx, userId)
     return (await this.#allow.first(tx, { userId, usage: 'master', untilTs })) !== undefined
   }
 

@@ -199,7 +199,7 @@ export class CrossSigning {
 
   /** Takes the signatures of a self-signing key that is no longer valid from the user's devices. */
   async #stripDevices(tx: Tx, userId: UserId, keyId: string): Promise<void> {
-    for (const row of await this.#needs.store.ofUsers([userId], tx)) {
+    for (const row of await this.#needs.store.ofUserWithin(tx, userId)) {
       const keys: JsonObject = JSON.parse(row.json)
       if (signaturesOf(keys, userId).has(keyId)) await this.#needs.store.put(tx, { ...row, json: JSON.stringify(withoutSignature(keys, userId, keyId)) })
     }
@@ -223,7 +223,7 @@ export class CrossSigning {
     if (!selfSigning) throw refuse('M_NOT_FOUND', 'You have no self-signing key; upload one first.')
     const signature = goodSignature(value, userId, selfSigning.public_key, 'your self-signing key')
     return async (tx) => {
-      const [now] = (await this.#needs.store.ofUsers([userId], tx)).filter((each) => each.device_id === deviceId)
+      const [now] = (await this.#needs.store.ofUserWithin(tx, userId)).filter((each) => each.device_id === deviceId)
       if (now) await this.#needs.store.put(tx, { ...now, json: JSON.stringify(withSignatures(JSON.parse(now.json), userId, signature)) })
     }
   }

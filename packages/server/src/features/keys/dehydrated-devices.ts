@@ -8,7 +8,7 @@ import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import { isObject, own, type JsonObject } from '@myelin/protocol/json/json.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
 import { readUpload, type Keys } from './keys.ts'
-import { KeysStore } from './keys.store.ts'
+import { DehydratedDevicesStore } from './dehydrated-devices.store.ts'
 
 /** What is needed of a user's devices. */
 export interface DeviceMaker {
@@ -38,11 +38,11 @@ const longestData = 65_536
 
 export class DehydratedDevices {
   readonly #needs: Needs
-  readonly #store: KeysStore
+  readonly #store: DehydratedDevicesStore
 
   constructor(needs: Needs) {
     this.#needs = needs
-    this.#store = new KeysStore(needs.database)
+    this.#store = new DehydratedDevicesStore(needs.database)
   }
 
   /**
@@ -55,14 +55,14 @@ export class DehydratedDevices {
     const { deviceId, deviceData, displayName } = readDevice(body)
     const upload = readUpload(userId, deviceId, body)
     if (!upload.deviceKeys) throw refuse('M_MISSING_PARAM', 'A dehydrated device needs its identity keys in "device_keys".')
-    const before = await this.#store.dehydrated(userId)
+    const before = await this.#store.get(userId)
     if (before?.device_id !== deviceId && (await this.#needs.devices.get(userId, deviceId))) {
       throw refuse('M_INVALID_PARAM', 'You have a device of that id already; choose another "device_id".')
     }
     await this.#needs.database.transaction(async (tx) => {
       if (before) await this.#needs.devices.delete(tx, userId, [before.device_id])
       await this.#needs.devices.create(tx, userId, deviceId, displayName)
-      await this.#store.setDehydrated(tx, userId, { device_id: deviceId, device_data: deviceData })
+      await this.#store.set(tx, userId, { device_id: deviceId, device_data: deviceData })
       await this.#needs.keys.storeUpload(tx, userId, deviceId, upload)
     })
     return deviceId
@@ -89,7 +89,7 @@ export class DehydratedDevices {
    */
   async events(userId: UserId, deviceId: string, from: string | undefined): Promise<string> {
     this.#assertEnabled()
-    const device = await this.#store.dehydrated(userId)
+    const device = await this.#store.get(userId)
     if (device?.device_id !== deviceId) throw refuse('M_FORBIDDEN', 'That is not your dehydrated device.')
     const { messages, last } = await this.#needs.toDevice.list(userId, deviceId, readToken(from), this.#needs.toDevice.stream.position)
     return `{"events":[${messages.join(',')}],"next_batch":"d${last}"}`
@@ -97,7 +97,7 @@ export class DehydratedDevices {
 
   async #require(userId: UserId) {
     this.#assertEnabled()
-    const device = await this.#store.dehydrated(userId)
+    const device = await this.#store.get(userId)
     if (!device) throw refuse('M_NOT_FOUND', 'You have no dehydrated device.')
     return device
   }

@@ -1,12 +1,14 @@
-/** Queries of `device_keys` and `dehydrated_devices`. */
+/** Queries of `device_keys`. */
 import { sql } from 'kysely'
 import type { UserId } from '@myelin/protocol/ids/ids.ts'
+import type { CacheBudget } from '#platform/cache/cache.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
 import { anyOf } from '#platform/db/dialect.ts'
 import { buildersFor, prepare, type Prepared } from '#platform/db/query.ts'
 import type { Tables } from '#schema/tables.gen.ts'
+import { RowsByUser } from './rows-by-user.ts'
 
-type KeyTables = Pick<Tables, 'device_keys' | 'dehydrated_devices'>
+type KeyTables = Pick<Tables, 'device_keys'>
 
 /** Keys of a device, as JSON without `unsigned`. */
 export interface DeviceKeysRow {
@@ -15,24 +17,20 @@ export interface DeviceKeysRow {
   readonly json: string
 }
 
-/** A user's dehydrated device. */
-export interface DehydratedDeviceRow {
-  readonly device_id: string
-  readonly device_data: string
-}
-
 export class KeysStore {
   readonly #database: Database
   readonly #ofUsers: Prepared<{ userIds: readonly string[] }, DeviceKeysRow>
   readonly #one: Prepared<{ userId: UserId; deviceId: string }, DeviceKeysRow>
   readonly #put: Prepared<DeviceKeysRow, unknown>
   readonly #delete: Prepared<{ userId: UserId; deviceIds: readonly string[] }, { device_id: string }>
-  readonly #dehydrated: Prepared<{ userId: UserId }, DehydratedDeviceRow>
-  readonly #setDehydrated: Prepared<{ userId: UserId; deviceId: string; deviceData: string }, unknown>
-  readonly #deleteDehydrated: Prepared<{ userId: UserId; deviceIds: readonly string[] }, unknown>
+  readonly #rows: RowsByUser<DeviceKeysRow>
 
-  constructor(database: Database) {
+  constructor(database: Database, caches: CacheBudget) {
     this.#database = database
+    this.#rows = new RowsByUser(
+      caches.cache('device_keys', (rows) => rows.reduce((sum, row) => sum + row.json.length + 200, 100)),
+      (userIds) => this.#ofUsers.all(database, { userIds }),
+    )
     const db = buildersFor<KeyTables>(database.dialect)
     const anyDevice = (ids: readonly string[]) => anyOf(database.dialect, sql.ref('device_id'), ids)
     const select = db.selectFrom('device_keys').select(['user_id', 'device_id', 'json'])
@@ -43,19 +41,16 @@ export class KeysStore {
         .onConflict((conflict) => conflict.columns(['user_id', 'device_id']).doUpdateSet((eb) => ({ json: eb.ref('excluded.json') }))))
     this.#delete = prepare('keys.delete', ({ userId, deviceIds }) =>
       db.deleteFrom('device_keys').where('user_id', '=', userId).where(anyDevice(deviceIds)).returning('device_id'))
-    this.#dehydrated = prepare('keys.dehydrated', ({ userId }) =>
-      db.selectFrom('dehydrated_devices').select(['device_id', 'device_data']).where('user_id', '=', userId))
-    this.#setDehydrated = prepare('keys.setDehydrated', ({ userId, deviceId, deviceData }) =>
-      db.insertInto('dehydrated_devices').values({ user_id: userId, device_id: deviceId, device_data: deviceData })
-        .onConflict((conflict) => conflict.column('user_id')
-          .doUpdateSet((eb) => ({ device_id: eb.ref('excluded.device_id'), device_data: eb.ref('excluded.device_data') }))))
-    this.#deleteDehydrated = prepare('keys.deleteDehydrated', ({ userId, deviceIds }) =>
-      db.deleteFrom('dehydrated_devices').where('user_id', '=', userId).where(anyDevice(deviceIds)))
   }
 
-  /** Keys of all devices of some users. */
-  ofUsers(userIds: readonly string[], runner: Database | Tx = this.#database): Promise<DeviceKeysRow[]> {
-    return this.#ofUsers.all(runner, { userIds })
+  /** Keys of all devices of some users, as committed. */
+  ofUsers(userIds: readonly string[]): Promise<DeviceKeysRow[]> {
+    return this.#rows.of(userIds)
+  }
+
+  /** Keys of all devices of a user as a transaction sees them. */
+  ofUserWithin(tx: Tx, userId: UserId): Promise<DeviceKeysRow[]> {
+    return this.#ofUsers.all(tx, { userIds: [userId] })
   }
 
   one(userId: UserId, deviceId: string): Promise<DeviceKeysRow | undefined> {
@@ -64,22 +59,12 @@ export class KeysStore {
 
   async put(tx: Tx, row: DeviceKeysRow): Promise<void> {
     await this.#put.run(tx, row)
+    this.#rows.changed(tx, row.user_id)
   }
 
   /** Deletes keys of devices; gives the devices that had any. */
   async delete(tx: Tx, userId: UserId, deviceIds: readonly string[]): Promise<string[]> {
+    this.#rows.changed(tx, userId)
     return (await this.#delete.all(tx, { userId, deviceIds })).map((row) => row.device_id)
-  }
-
-  dehydrated(userId: UserId): Promise<DehydratedDeviceRow | undefined> {
-    return this.#dehydrated.first(this.#database, { userId })
-  }
-
-  async setDehydrated(tx: Tx, userId: UserId, row: DehydratedDeviceRow): Promise<void> {
-    await this.#setDehydrated.run(tx, { userId, deviceId: row.device_id, deviceData: row.device_data })
-  }
-
-  async deleteDehydrated(tx: Tx, userId: UserId, deviceIds: readonly string[]): Promise<void> {
-    await this.#deleteDehydrated.run(tx, { userId, deviceIds })
   }
 }

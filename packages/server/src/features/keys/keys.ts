@@ -14,6 +14,7 @@ import type { Database, Tx } from '#platform/db/database.ts'
 import { CrossSigning } from './cross-signing.ts'
 import { CrossSigningStore, type CrossSigningRow } from './cross-signing.store.ts'
 import { assertSameIdentity, readDeviceKeys, sameSigned, withSignatures } from './device-keys.ts'
+import { DehydratedDevicesStore } from './dehydrated-devices.store.ts'
 import type { DeviceLists } from './device-lists.ts'
 import { KeysStore, type DeviceKeysRow } from './keys.store.ts'
 import type { DeviceNames, KnownDevices } from './known-devices.ts'
@@ -68,13 +69,15 @@ export class Keys {
   readonly #needs: Needs
   readonly #store: KeysStore
   readonly #crossSigningStore: CrossSigningStore
+  readonly #dehydrated: DehydratedDevicesStore
   readonly #oneTimeKeys: OneTimeKeys
   readonly #queue = new UserQueue()
 
   private constructor(needs: Needs, oneTimeKeys: OneTimeKeys) {
     this.#needs = needs
-    this.#store = new KeysStore(needs.database)
-    this.#crossSigningStore = new CrossSigningStore(needs.database)
+    this.#store = new KeysStore(needs.database, needs.caches)
+    this.#crossSigningStore = new CrossSigningStore(needs.database, needs.caches)
+    this.#dehydrated = new DehydratedDevicesStore(needs.database)
     this.#oneTimeKeys = oneTimeKeys
     const { database, clock, deviceLists, knownDevices, isLocal, remote } = needs
     this.crossSigning = new CrossSigning({
@@ -175,7 +178,7 @@ export class Keys {
   /** Deletes the keys of devices, within the transaction that deletes the devices. */
   async devicesDeleted(tx: Tx, userId: UserId, deviceIds: readonly string[]): Promise<void> {
     await this.#store.delete(tx, userId, deviceIds)
-    await this.#store.deleteDehydrated(tx, userId, deviceIds)
+    await this.#dehydrated.delete(tx, userId, deviceIds)
     await this.#oneTimeKeys.deleteDevices(tx, userId, deviceIds)
   }
 
@@ -186,7 +189,7 @@ export class Keys {
   }
 
   async #putDeviceKeys(tx: Tx, userId: UserId, deviceId: string, deviceKeys: JsonObject): Promise<void> {
-    const before = (await this.#store.ofUsers([userId], tx)).find((row) => row.device_id === deviceId)
+    const before = (await this.#store.ofUserWithin(tx, userId)).find((row) => row.device_id === deviceId)
     const stored: JsonObject | undefined = before && JSON.parse(before.json)
     if (stored) assertSameIdentity(stored, deviceKeys)
     const isSame = stored !== undefined && sameSigned(stored, deviceKeys)

@@ -26,6 +26,13 @@ test('rooms of every version are made', async (t) => {
   await alice.post('/createRoom', { room_version: '99' }).fails(400, 'M_UNSUPPORTED_ROOM_VERSION')
 })
 
+test('rooms that are made in the same millisecond are different rooms', async (t) => {
+  const server = await testServer(t)
+  const alice = await server.register('alice')
+  const rooms = await Promise.all(Array.from({ length: 5 }, () => create(alice, { room_version: '12' })))
+  assert.equal(new Set(rooms).size, 5)
+})
+
 test('presets set rules, history and guest access', async (t) => {
   const server = await testServer(t, { config: 'room_list_publication_rules: [{action: allow}]\n' })
   const alice = await server.register('alice')

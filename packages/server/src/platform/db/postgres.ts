@@ -77,6 +77,8 @@ export class PostgresDatabase implements Database {
   readonly dialect = 'postgres'
   readonly #pool: pg.Pool
   readonly #outcomeLimitMs: number
+  /** Commits whose answer was lost, until it is known what became of them. */
+  readonly #outcomes = new Set<Promise<void>>()
   readonly #health = new StorageHealth(() => this.transaction(async () => undefined))
 
   constructor(options: PostgresOptions) {
@@ -116,7 +118,13 @@ export class PostgresDatabase implements Database {
   }
 
   async transaction<Result>(work: (tx: Tx) => Promise<Result>): Promise<Result> {
-    const client = await this.#connect()
+    let client = await this.#connect()
+    // After a crash PostgreSQL gives out again the ids of transactions that it lost: none may begin before the fate of those is known.
+    while (this.#outcomes.size > 0) {
+      client.release()
+      await Promise.all(this.#outcomes)
+      client = await this.#connect()
+    }
     const tx = new PostgresTx(client)
     let result: Result
     let transactionId: string
@@ -159,10 +167,22 @@ export class PostgresDatabase implements Database {
     } catch (cause) {
       client.release(true)
       const certain = cause instanceof StorageError || isCertain(cause)
-      if (!certain && (await this.#wasCommitted(transactionId, cause))) return
+      if (!certain && (await this.#outcomeOf(transactionId, cause))) return
       this.#health.failed()
       tx.rolledBack()
       throw postgresFailure(cause) ?? new StorageError('The database could not commit; look at its log.', { cause })
+    }
+  }
+
+  /** As `#wasCommitted`; new transactions wait for it. */
+  async #outcomeOf(transactionId: string, cause: unknown): Promise<boolean> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#outcomes.add(promise)
+    try {
+      return await this.#wasCommitted(transactionId, cause)
+    } finally {
+      this.#outcomes.delete(promise)
+      resolve()
     }
   }
 
@@ -179,6 +199,7 @@ export class PostgresDatabase implements Database {
         if (row?.status === 'committed') return true
         if (row?.status === 'aborted') return false
       } catch (error) {
+        if (isFromTheFuture(error)) return false
         if (!(error instanceof StorageError)) throw error
       }
       await pause(outcomePauseMs)
@@ -209,4 +230,9 @@ function begin(client: pg.PoolClient): Promise<string> {
   const both = Promise.all([begun, identified]).then(([, { rows }]) => rows[0]?.id ?? '')
   both.catch(() => undefined)
   return both
+}
+
+/** Whether PostgreSQL never heard of a transaction id: it crashed before anything of that transaction was on disk. */
+function isFromTheFuture(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === '22023'
 }

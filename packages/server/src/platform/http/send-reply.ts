@@ -71,7 +71,8 @@ function sendJson(
   sending.sizeBytes = Buffer.byteLength(text)
   head.push('Content-Length', String(sending.sizeBytes))
   response.writeHead(status, head)
-  response.end(text)
+  // As many bytes as characters: the text is ASCII, and goes out as it lies in memory.
+  response.end(text, sending.sizeBytes === text.length ? 'latin1' : 'utf8')
 }
 
 async function sendCompressed(response: ServerResponse, status: number, text: string, head: string[], sending: Sending): Promise<void> {
