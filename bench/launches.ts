@@ -20,6 +20,7 @@ const generous = '{per_second: 1000000, burst_count: 1000000}'
 const commonConfig = `
 enable_registration: true
 enable_registration_without_verification: true
+allow_guest_access: true
 bcrypt_rounds: 4
 rc_message: ${generous}
 rc_registration: ${generous}
