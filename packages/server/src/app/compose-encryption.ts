@@ -42,7 +42,7 @@ export async function composeEncryption(inputs: EncryptionInputs) {
   const deviceLists = await DeviceLists.open({ database, memberships })
   const keys = await Keys.open({ database, caches, clock, deviceLists, knownDevices, isLocal })
   const keyBackups = new KeyBackups({ database })
-  const toDevice = await ToDevice.open({ database, clock, devices: knownDevices, isLocal })
+  const toDevice = await ToDevice.open({ database, caches, clock, devices: knownDevices, isLocal })
   const dehydratedDevices = new DehydratedDevices({
     database, keys, devices, toDevice, enabled: config.experimental_features['msc3814_enabled'] === true,
   })

@@ -9,8 +9,9 @@ import { messages } from './migrations/0005-messages.ts'
 import { media } from './migrations/0006-media.ts'
 import { directory } from './migrations/0007-directory.ts'
 import { consumers } from './migrations/0008-consumers.ts'
+import { toDeviceInboxes } from './migrations/0009-to-device-inboxes.ts'
 
-export const migrations: readonly Migration[] = [rooms, accounts, keys, accountData, messages, media, directory, consumers]
+export const migrations: readonly Migration[] = [rooms, accounts, keys, accountData, messages, media, directory, consumers, toDeviceInboxes]
 
 /** The background updates of all migrations. */
 export const backgroundUpdates: readonly BackgroundUpdate[] = migrations.flatMap(({ background }) => background ?? [])

@@ -383,9 +383,21 @@ export interface ThreadsTable {
   stream_ordering: number
 }
 
+export interface ToDeviceInboxesTable {
+  inbox_nid: number
+  user_id: UserId
+  device_id: string
+}
+
 export interface ToDeviceMessagesTable {
   user_id: UserId
   device_id: string
+  stream_id: number
+  json: string
+}
+
+export interface ToDeviceQueueTable {
+  inbox_nid: number
   stream_id: number
   json: string
 }
@@ -544,7 +556,9 @@ export interface Tables {
   schema_version: SchemaVersionTable
   state_nodes: StateNodesTable
   threads: ThreadsTable
+  to_device_inboxes: ToDeviceInboxesTable
   to_device_messages: ToDeviceMessagesTable
+  to_device_queue: ToDeviceQueueTable
   to_device_reservation: ToDeviceReservationTable
   to_device_transactions: ToDeviceTransactionsTable
   ui_auth_sessions: UiAuthSessionsTable

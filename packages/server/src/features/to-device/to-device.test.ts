@@ -59,7 +59,7 @@ test('positions go on after a restart, though all messages were delivered and de
   await send(1)
   const { last } = await waiting(server, alice)
   await services.toDevice.acknowledge(alice.userId as UserId, alice.deviceId, last)
-  const again = await ToDevice.open({ database: services.database, clock: services.clock, devices: services.knownDevices, isLocal: () => true })
+  const again = await ToDevice.open({ database: services.database, caches: services.caches, clock: services.clock, devices: services.knownDevices, isLocal: () => true })
   assert.ok(again.stream.position >= last)
   const messages: DeviceMessages = new Map([[alice.userId as UserId, new Map([[alice.deviceId, { after: true }]])]])
   await again.send({ userId: alice.userId as UserId, deviceId: alice.deviceId }, 'm.a', '1', messages)
@@ -84,11 +84,11 @@ test('messages end with their device, and old transaction ids are forgotten', as
 
 test('messages to other servers go out with the request, those to nobody go nowhere', async (t) => {
   const server = await testServer(t)
-  const { database, clock, knownDevices, memberships } = server.services
+  const { database, caches, clock, knownDevices, memberships } = server.services
   const alice = await server.register('alice')
   const sent: unknown[] = []
   const toDevice = await ToDevice.open({
-    database, clock, devices: knownDevices, isLocal: (userId) => memberships.isLocal(userId),
+    database, caches, clock, devices: knownDevices, isLocal: (userId) => memberships.isLocal(userId),
     outbound: { send: async (_tx, sender, type, messages) => void sent.push([sender, type, [...messages.keys()]]) },
   })
   const sender = { userId: alice.userId as UserId, deviceId: undefined }

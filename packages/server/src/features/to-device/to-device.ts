@@ -7,10 +7,12 @@ import { refuse } from '@myelin/protocol/errors.ts'
 import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import { isUserId } from '@myelin/protocol/ids/user-id.ts'
 import { isObject, type JsonObject } from '@myelin/protocol/json/json.ts'
+import type { CacheBudget } from '#platform/cache/cache.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
 import { Stream } from '#platform/streams/stream.ts'
-import { ToDeviceStore, type MessageRow, type TransactionKey } from './to-device.store.ts'
+import { Inboxes, type InboxDevice } from './inboxes.ts'
+import { ToDeviceStore, type TransactionKey } from './to-device.store.ts'
 
 /** A device has got a message. */
 export interface ToDeviceRow {
@@ -32,8 +34,14 @@ export interface OutboundMessages {
   send(tx: Tx, sender: UserId, eventType: string, messages: DeviceMessages): Promise<void>
 }
 
+/** A message on its way into the inbox of a device. */
+interface Message extends InboxDevice {
+  readonly json: string
+}
+
 interface Needs {
   readonly database: Database
+  readonly caches: CacheBudget
   readonly clock: Clock
   readonly devices: DevicesOfUsers
   readonly isLocal: (userId: string) => boolean
@@ -60,17 +68,21 @@ export class ToDevice {
   readonly stream: Stream<ToDeviceRow>
   readonly #needs: Needs
   readonly #store: ToDeviceStore
+  readonly #inboxes: Inboxes
   #reserved: number
 
-  private constructor(needs: Needs, reserved: number) {
+  private constructor(needs: Needs, store: ToDeviceStore, inboxes: Inboxes, reserved: number) {
     this.stream = new Stream<ToDeviceRow>({ name: 'to_device', position: reserved })
     this.#needs = needs
-    this.#store = new ToDeviceStore(needs.database)
+    this.#store = store
+    this.#inboxes = inboxes
     this.#reserved = reserved
   }
 
   static async open(needs: Needs): Promise<ToDevice> {
-    return new ToDevice(needs, await ToDeviceStore.reserved(needs.database))
+    const store = new ToDeviceStore(needs.database)
+    const inboxes = await Inboxes.open(needs.database, needs.caches, store)
+    return new ToDevice(needs, store, inboxes, await ToDeviceStore.reserved(needs.database))
   }
 
   /**
@@ -105,19 +117,23 @@ export class ToDevice {
    */
   async list(userId: UserId, deviceId: string, after: number, upTo: number, limit = pageSize): Promise<MessagePage> {
     if (after >= upTo || this.#hasNothingNew(userId, deviceId, after)) return { messages: [], last: Math.max(after, upTo) }
-    const rows = await this.#store.page(userId, deviceId, after, upTo, limit)
+    const inbox = await this.#inboxes.find(userId, deviceId)
+    if (inbox === undefined) return { messages: [], last: upTo }
+    const rows = await this.#store.page(inbox, after, upTo, limit)
     return { messages: rows.map((row) => row.json), last: rows.length < limit ? upTo : (rows.at(-1)?.stream_id ?? upTo) }
   }
 
   /** Deletes what a device has received: all up to the position in the token that it came back with. */
   async acknowledge(userId: UserId, deviceId: string, upTo: number): Promise<void> {
-    if (upTo <= 0 || !(await this.#store.hasUpTo(userId, deviceId, upTo))) return
-    await this.#needs.database.transaction((tx) => this.#store.acknowledge(tx, userId, deviceId, upTo))
+    const inbox = upTo > 0 ? await this.#inboxes.find(userId, deviceId) : undefined
+    if (inbox === undefined || !(await this.#store.hasUpTo(inbox, upTo))) return
+    await this.#needs.database.transaction((tx) => this.#store.acknowledge(tx, inbox, upTo))
   }
 
   /** Deletes the messages and transaction ids of devices, within the transaction that deletes the devices. */
   async devicesDeleted(tx: Tx, userId: UserId, deviceIds: readonly string[]): Promise<void> {
     await this.#store.deleteDevices(tx, userId, deviceIds)
+    this.#inboxes.deleted(tx, userId, deviceIds)
   }
 
   /** Forgets transaction ids that are older than a day; called now and then. */
@@ -139,10 +155,10 @@ export class ToDevice {
   }
 
   /** One row for each known device that is meant; a message to the device itself goes before one to `*`. */
-  async #rows(sender: UserId, eventType: string, messages: DeviceMessages): Promise<Omit<MessageRow, 'stream_id'>[]> {
+  async #rows(sender: UserId, eventType: string, messages: DeviceMessages): Promise<Message[]> {
     const devices = await this.#needs.devices.ofMany([...messages.keys()])
     const tail = `,"sender":${JSON.stringify(sender)},"type":${JSON.stringify(eventType)}}`
-    const rows: Omit<MessageRow, 'stream_id'>[] = []
+    const rows: Message[] = []
     for (const [userId, ofUser] of messages) {
       const all = ofUser.get('*')
       const allText = all && `{"content":${JSON.stringify(all)}${tail}`
@@ -155,7 +171,7 @@ export class ToDevice {
     return rows
   }
 
-  async #insert(tx: Tx, rows: readonly Omit<MessageRow, 'stream_id'>[]): Promise<void> {
+  async #insert(tx: Tx, rows: readonly Message[]): Promise<void> {
     if (rows.length === 0) return
     const streamId = this.stream.allocate(tx, (id) => rows.map((row) => ({ id, row: { userId: row.user_id, deviceId: row.device_id } })))
     if (streamId > this.#reserved) {
@@ -165,7 +181,8 @@ export class ToDevice {
         this.#reserved = Math.max(this.#reserved, upTo)
       })
     }
-    await this.#store.insert(tx, rows.map((row) => ({ ...row, stream_id: streamId })))
+    const inboxes = await this.#inboxes.within(tx, rows)
+    await this.#store.insert(tx, rows.map(({ json }, index) => ({ inbox_nid: inboxes[index] ?? 0, stream_id: streamId, json })))
   }
 }
 

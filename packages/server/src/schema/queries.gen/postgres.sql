@@ -192,6 +192,30 @@ select * from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = $
 -- events.nearestBefore
 select * from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = $1 and "stream_ordering" is not null and "origin_server_ts" <= $2 order by "origin_server_ts" desc, "topological_ordering" desc limit $3;
 
+-- events.page.backward
+select "event_nid" from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = $1 and "stream_ordering" <= $2 order by "topological_ordering" desc, "stream_ordering" desc limit $3;
+
+-- events.page.backwardFrom
+select "event_nid" from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = $1 and "stream_ordering" <= $2 and (topological_ordering, stream_ordering) <= ($3, $4) order by "topological_ordering" desc, "stream_ordering" desc limit $5;
+
+-- events.page.backwardFromTo
+select "event_nid" from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = $1 and "stream_ordering" <= $2 and (topological_ordering, stream_ordering) <= ($3, $4) and (topological_ordering, stream_ordering) > ($5, $6) order by "topological_ordering" desc, "stream_ordering" desc limit $7;
+
+-- events.page.backwardTo
+select "event_nid" from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = $1 and "stream_ordering" <= $2 and (topological_ordering, stream_ordering) > ($3, $4) order by "topological_ordering" desc, "stream_ordering" desc limit $5;
+
+-- events.page.forward
+select "event_nid" from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = $1 and "stream_ordering" <= $2 order by "topological_ordering" asc, "stream_ordering" asc limit $3;
+
+-- events.page.forwardFrom
+select "event_nid" from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = $1 and "stream_ordering" <= $2 and (topological_ordering, stream_ordering) > ($3, $4) order by "topological_ordering" asc, "stream_ordering" asc limit $5;
+
+-- events.page.forwardFromTo
+select "event_nid" from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = $1 and "stream_ordering" <= $2 and (topological_ordering, stream_ordering) > ($3, $4) and (topological_ordering, stream_ordering) <= ($5, $6) order by "topological_ordering" asc, "stream_ordering" asc limit $7;
+
+-- events.page.forwardTo
+select "event_nid" from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = $1 and "stream_ordering" <= $2 and (topological_ordering, stream_ordering) <= ($3, $4) order by "topological_ordering" asc, "stream_ordering" asc limit $5;
+
 -- events.roomTail
 select "event_nid" from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = $1 and "stream_ordering" > $2 and "stream_ordering" <= $3 order by "stream_ordering" desc limit $4;
 
@@ -325,7 +349,7 @@ delete from "one_time_key_algorithms" where "user_id" = $1 and "device_id" = ANY
 delete from "one_time_keys" where "key_nid" in (select "key"."key_nid" from "one_time_key_algorithms" as "offer" inner join "one_time_keys" as "key" on key.key_nid >= offer.slot * 16777216 AND key.key_nid < (offer.slot + 1) * 16777216 where "offer"."user_id" = $1 and "offer"."device_id" = ANY($2));
 
 -- oneTimeKeys.offers
-select "offer".*, (select min("key"."key_nid") as "nid" from "one_time_keys" as "key" where key.key_nid >= offer.slot * 16777216 AND key.key_nid < (offer.slot + 1) * 16777216) as "next_nid" from "one_time_key_algorithms" as "offer" where "offer"."user_id" = ANY($1) and "offer"."device_id" = ANY($2);
+select "offer".*, (select min("key"."key_nid") as "nid" from "one_time_keys" as "key" where key.key_nid >= offer.slot * 16777216 AND key.key_nid < (offer.slot + 1) * 16777216) as "next_nid" from (SELECT pair->>0 AS first, pair->>1 AS second FROM jsonb_array_elements($1::text::jsonb) AS pair) as "wanted" inner join "one_time_key_algorithms" as "offer" on "offer"."user_id" = "wanted"."first" and "offer"."device_id" = "wanted"."second";
 
 -- oneTimeKeys.stock
 select "offer".*, (select count(*) as "count" from "one_time_keys" as "key" where key.key_nid >= offer.slot * 16777216 AND key.key_nid < (offer.slot + 1) * 16777216) as "count", (select max("key"."key_nid") as "nid" from "one_time_keys" as "key" where key.key_nid >= offer.slot * 16777216 AND key.key_nid < (offer.slot + 1) * 16777216) as "last_nid" from "one_time_key_algorithms" as "offer" where "offer"."user_id" = $1 and "offer"."device_id" = $2;
@@ -541,10 +565,13 @@ select * from "state_nodes" where "node_id" = ANY($1);
 delete from "current_state" where "room_nid" = $1 and "type_nid" = $2 and "state_key_nid" = $3;
 
 -- toDevice.acknowledge
-delete from "to_device_messages" where "user_id" = $1 and "device_id" = $2 and "stream_id" <= $3;
+delete from "to_device_queue" where "inbox_nid" = $1 and "stream_id" <= $2;
+
+-- toDevice.deleteInboxes
+delete from "to_device_inboxes" where "user_id" = $1 and "device_id" = ANY($2);
 
 -- toDevice.deleteMessages
-delete from "to_device_messages" where "user_id" = $1 and "device_id" = ANY($2);
+delete from "to_device_queue" where "inbox_nid" in (select "inbox_nid" from "to_device_inboxes" where "user_id" = $1 and "device_id" = ANY($2));
 
 -- toDevice.deleteTransactions
 delete from "to_device_transactions" where "user_id" = $1 and "device_id" = ANY($2);
@@ -553,13 +580,16 @@ delete from "to_device_transactions" where "user_id" = $1 and "device_id" = ANY(
 delete from "to_device_transactions" where "received_ts" < $1;
 
 -- toDevice.first
-select "stream_id" from "to_device_messages" where "user_id" = $1 and "device_id" = $2 and "stream_id" <= $3 limit $4;
+select "stream_id" from "to_device_queue" where "inbox_nid" = $1 and "stream_id" <= $2 limit $3;
+
+-- toDevice.inboxes
+select "inbox".* from (SELECT pair->>0 AS first, pair->>1 AS second FROM jsonb_array_elements($1::text::jsonb) AS pair) as "wanted" inner join "to_device_inboxes" as "inbox" on "inbox"."user_id" = "wanted"."first" and "inbox"."device_id" = "wanted"."second";
 
 -- toDevice.isKnown
 select "txn_id" from "to_device_transactions" where "user_id" = $1 and "device_id" = $2 and "event_type" = $3 and "txn_id" = $4;
 
 -- toDevice.page
-select "stream_id", "json" from "to_device_messages" where "user_id" = $1 and "device_id" = $2 and "stream_id" > $3 and "stream_id" <= $4 order by "stream_id" limit $5;
+select "stream_id", "json" from "to_device_queue" where "inbox_nid" = $1 and "stream_id" > $2 and "stream_id" <= $3 order by "stream_id" limit $4;
 
 -- toDevice.remember
 insert into "to_device_transactions" ("user_id", "device_id", "event_type", "txn_id", "received_ts") values ($1, $2, $3, $4, $5) on conflict ("user_id", "device_id", "event_type", "txn_id") do nothing returning "txn_id";

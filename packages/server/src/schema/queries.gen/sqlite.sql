@@ -192,6 +192,30 @@ select * from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = ?
 -- events.nearestBefore
 select * from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = ? and "stream_ordering" is not null and "origin_server_ts" <= ? order by "origin_server_ts" desc, "topological_ordering" desc limit ?;
 
+-- events.page.backward
+select "event_nid" from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = ? and "stream_ordering" <= ? order by "topological_ordering" desc, "stream_ordering" desc limit ?;
+
+-- events.page.backwardFrom
+select "event_nid" from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = ? and "stream_ordering" <= ? and (topological_ordering, stream_ordering) <= (?, ?) order by "topological_ordering" desc, "stream_ordering" desc limit ?;
+
+-- events.page.backwardFromTo
+select "event_nid" from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = ? and "stream_ordering" <= ? and (topological_ordering, stream_ordering) <= (?, ?) and (topological_ordering, stream_ordering) > (?, ?) order by "topological_ordering" desc, "stream_ordering" desc limit ?;
+
+-- events.page.backwardTo
+select "event_nid" from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = ? and "stream_ordering" <= ? and (topological_ordering, stream_ordering) > (?, ?) order by "topological_ordering" desc, "stream_ordering" desc limit ?;
+
+-- events.page.forward
+select "event_nid" from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = ? and "stream_ordering" <= ? order by "topological_ordering" asc, "stream_ordering" asc limit ?;
+
+-- events.page.forwardFrom
+select "event_nid" from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = ? and "stream_ordering" <= ? and (topological_ordering, stream_ordering) > (?, ?) order by "topological_ordering" asc, "stream_ordering" asc limit ?;
+
+-- events.page.forwardFromTo
+select "event_nid" from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = ? and "stream_ordering" <= ? and (topological_ordering, stream_ordering) > (?, ?) and (topological_ordering, stream_ordering) <= (?, ?) order by "topological_ordering" asc, "stream_ordering" asc limit ?;
+
+-- events.page.forwardTo
+select "event_nid" from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = ? and "stream_ordering" <= ? and (topological_ordering, stream_ordering) <= (?, ?) order by "topological_ordering" asc, "stream_ordering" asc limit ?;
+
 -- events.roomTail
 select "event_nid" from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = ? and "stream_ordering" > ? and "stream_ordering" <= ? order by "stream_ordering" desc limit ?;
 
@@ -325,7 +349,7 @@ delete from "one_time_key_algorithms" where "user_id" = ? and "device_id" IN (SE
 delete from "one_time_keys" where "key_nid" in (select "key"."key_nid" from "one_time_key_algorithms" as "offer" inner join "one_time_keys" as "key" on key.key_nid >= offer.slot * 16777216 AND key.key_nid < (offer.slot + 1) * 16777216 where "offer"."user_id" = ? and "offer"."device_id" IN (SELECT value FROM json_each(?)));
 
 -- oneTimeKeys.offers
-select "offer".*, (select min("key"."key_nid") as "nid" from "one_time_keys" as "key" where key.key_nid >= offer.slot * 16777216 AND key.key_nid < (offer.slot + 1) * 16777216) as "next_nid" from "one_time_key_algorithms" as "offer" where "offer"."user_id" IN (SELECT value FROM json_each(?)) and "offer"."device_id" IN (SELECT value FROM json_each(?));
+select "offer".*, (select min("key"."key_nid") as "nid" from "one_time_keys" as "key" where key.key_nid >= offer.slot * 16777216 AND key.key_nid < (offer.slot + 1) * 16777216) as "next_nid" from (SELECT value->>0 AS first, value->>1 AS second FROM json_each(?)) as "wanted" inner join "one_time_key_algorithms" as "offer" on "offer"."user_id" = "wanted"."first" and "offer"."device_id" = "wanted"."second";
 
 -- oneTimeKeys.stock
 select "offer".*, (select count(*) as "count" from "one_time_keys" as "key" where key.key_nid >= offer.slot * 16777216 AND key.key_nid < (offer.slot + 1) * 16777216) as "count", (select max("key"."key_nid") as "nid" from "one_time_keys" as "key" where key.key_nid >= offer.slot * 16777216 AND key.key_nid < (offer.slot + 1) * 16777216) as "last_nid" from "one_time_key_algorithms" as "offer" where "offer"."user_id" = ? and "offer"."device_id" = ?;
@@ -541,10 +565,13 @@ select * from "state_nodes" where "node_id" IN (SELECT value FROM json_each(?));
 delete from "current_state" where "room_nid" = ? and "type_nid" = ? and "state_key_nid" = ?;
 
 -- toDevice.acknowledge
-delete from "to_device_messages" where "user_id" = ? and "device_id" = ? and "stream_id" <= ?;
+delete from "to_device_queue" where "inbox_nid" = ? and "stream_id" <= ?;
+
+-- toDevice.deleteInboxes
+delete from "to_device_inboxes" where "user_id" = ? and "device_id" IN (SELECT value FROM json_each(?));
 
 -- toDevice.deleteMessages
-delete from "to_device_messages" where "user_id" = ? and "device_id" IN (SELECT value FROM json_each(?));
+delete from "to_device_queue" where "inbox_nid" in (select "inbox_nid" from "to_device_inboxes" where "user_id" = ? and "device_id" IN (SELECT value FROM json_each(?)));
 
 -- toDevice.deleteTransactions
 delete from "to_device_transactions" where "user_id" = ? and "device_id" IN (SELECT value FROM json_each(?));
@@ -553,13 +580,16 @@ delete from "to_device_transactions" where "user_id" = ? and "device_id" IN (SEL
 delete from "to_device_transactions" where "received_ts" < ?;
 
 -- toDevice.first
-select "stream_id" from "to_device_messages" where "user_id" = ? and "device_id" = ? and "stream_id" <= ? limit ?;
+select "stream_id" from "to_device_queue" where "inbox_nid" = ? and "stream_id" <= ? limit ?;
+
+-- toDevice.inboxes
+select "inbox".* from (SELECT value->>0 AS first, value->>1 AS second FROM json_each(?)) as "wanted" inner join "to_device_inboxes" as "inbox" on "inbox"."user_id" = "wanted"."first" and "inbox"."device_id" = "wanted"."second";
 
 -- toDevice.isKnown
 select "txn_id" from "to_device_transactions" where "user_id" = ? and "device_id" = ? and "event_type" = ? and "txn_id" = ?;
 
 -- toDevice.page
-select "stream_id", "json" from "to_device_messages" where "user_id" = ? and "device_id" = ? and "stream_id" > ? and "stream_id" <= ? order by "stream_id" limit ?;
+select "stream_id", "json" from "to_device_queue" where "inbox_nid" = ? and "stream_id" > ? and "stream_id" <= ? order by "stream_id" limit ?;
 
 -- toDevice.remember
 insert into "to_device_transactions" ("user_id", "device_id", "event_type", "txn_id", "received_ts") values (?, ?, ?, ?, ?) on conflict ("user_id", "device_id", "event_type", "txn_id") do nothing returning "txn_id";
