@@ -1,5 +1,5 @@
 /** Builds sync on everything of which it is made. */
-import { Sync, type SyncSources } from '#features/sync/sync.ts'
+import { Sync, SyncParts, type SyncSources } from '#features/sync/sync.ts'
 import type { Devices } from '#features/devices/devices.ts'
 import type { Config } from './config.ts'
 
@@ -11,7 +11,7 @@ type Inputs = Omit<SyncSources, 'options'> & {
 /** Sync; it follows the deletion of devices. */
 export function composeSync(inputs: Inputs): { readonly sync: Sync } {
   const { config, devices } = inputs
-  const sync = new Sync({
+  const parts = new SyncParts({
     ...inputs,
     options: {
       filterTimelineLimit: config.filter_timeline_limit,
@@ -20,6 +20,7 @@ export function composeSync(inputs: Inputs): { readonly sync: Sync } {
       includeOfflinePresence: config.presence.include_offline_users_on_sync,
     },
   })
+  const sync = new Sync(parts)
   devices.onDeleted(async (tx, userId, deviceIds) => {
     tx.afterCommit(() => sync.endWaits(userId, deviceIds))
   })

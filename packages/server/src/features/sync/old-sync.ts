@@ -14,12 +14,11 @@ import type { StoredEvent } from '#engine/stored-event.ts'
 import type { VisibleEvent } from '#engine/visibility.ts'
 import { accountScope } from '#features/account-data/account-data.ts'
 import { receiptContent } from '#features/receipts/receipts.ts'
-import type { Poll, Polls } from './polls.ts'
-import type { RoomNews } from './room-news.ts'
+import type { Poll } from './polls.ts'
 import { accountDataEvents } from './room-sections.ts'
 import type { SyncSources } from './sources.ts'
+import type { SyncParts } from './sync-parts.ts'
 import { formatSyncToken, notBeyond, requireSyncToken, samePosition, type SyncPosition } from './sync-token.ts'
-import { Timelines } from './timelines.ts'
 import { peekersOf } from './wakeups.ts'
 
 /** Who asks. */
@@ -36,13 +35,6 @@ export interface EventsRequest extends Asking {
   readonly roomId: string | undefined
 }
 
-interface Needs {
-  readonly sources: SyncSources
-  readonly news: RoomNews
-  readonly polls: Polls
-  readonly position: () => SyncPosition
-}
-
 /** Events as JSON texts, and the moment that the client knows with them. */
 interface Chunk {
   readonly chunk: readonly string[]
@@ -55,14 +47,12 @@ const mostMessages = 1000
 const longestTimeoutMs = 5 * 60_000
 
 export class OldSync {
-  readonly #needs: Needs
+  readonly #parts: SyncParts
   readonly #sources: SyncSources
-  readonly #timelines: Timelines
 
-  constructor(needs: Needs) {
-    this.#needs = needs
-    this.#sources = needs.sources
-    this.#timelines = new Timelines(needs.sources)
+  constructor(parts: SyncParts) {
+    this.#parts = parts
+    this.#sources = parts.sources
   }
 
   /** Everything that the user has, as JSON text. */
@@ -70,7 +60,7 @@ export class OldSync {
     const { userId } = asking
     const { memberships, accountData, presence, options } = this.#sources
     const mine = [...(await memberships.ofUser(userId)).values()]
-    const position = this.#needs.position()
+    const position = this.#parts.position()
     const rooms: string[] = []
     const receipts: string[] = []
     for (const membership of mine) {
@@ -111,11 +101,11 @@ export class OldSync {
 
   /** What happened since a token, waiting for the first news, as JSON text. @throws M_UNKNOWN with 400, M_FORBIDDEN for a room that cannot be read */
   async events(request: EventsRequest, signal: AbortSignal): Promise<string> {
-    const start = request.from === undefined || request.from === '' ? this.#needs.position() : notBeyond(requireSyncToken(request.from), this.#needs.position())
+    const start = request.from === undefined || request.from === '' ? this.#parts.position() : notBeyond(requireSyncToken(request.from), this.#parts.position())
     const watched = request.roomId === undefined ? undefined : await this.#watched(request.userId, request.roomId)
     const timeoutMs = Math.min(request.timeoutMs, longestTimeoutMs)
     const present = await this.#sources.presence.syncing(request.userId, request.deviceId)
-    const poll = this.#needs.polls.open({
+    const poll = this.#parts.polls.open({
       userId: request.userId, deviceId: request.deviceId, timeoutMs, signal, ...(watched ? { alsoFor: peekersOf(watched) } : {}),
     })
     try {
@@ -133,7 +123,7 @@ export class OldSync {
       const wait = poll.listen()
       try {
         const { isOver } = poll
-        if (isOver || !samePosition(base, this.#needs.position())) {
+        if (isOver || !samePosition(base, this.#parts.position())) {
           const found = await this.#chunk(request, watched, base)
           if (isOver || found.chunk.length > 0) return found
           base = found.position
@@ -156,9 +146,9 @@ export class OldSync {
     const { memberships, events, clientEvents } = this.#sources
     const { userId } = request
     const mine = await memberships.ofUser(userId)
-    const now = this.#needs.position()
+    const now = this.#parts.position()
     const isMine = (nid: number): boolean => (watched ? watched.nid === nid : mine.has(nid))
-    const byRoom = await this.#needs.news.between(since.events, now.events, isMine)
+    const byRoom = await this.#parts.news.between(since.events, now.events, isMine)
     const all = byRoom ? [...byRoom.values()].flat().sort(byPlace) : await events.streamAfter(since.events, now.events, chunkLimit)
     const some = all.slice(0, chunkLimit)
     const last = some.length < chunkLimit ? undefined : some.at(-1)?.streamOrdering
@@ -242,15 +232,15 @@ export class OldSync {
   async #roomMembers(asking: Asking, view: RoomReadView, membership: Membership | undefined, limit: number): Promise<string[]> {
     const { states, clientEvents, accountData, isPublished } = this.#sources
     const { room } = view
-    const upTo = view.isCurrent ? this.#needs.position().events : (membership?.streamOrdering ?? 0)
-    const timeline = await this.#timelines.load({
+    const upTo = view.isCurrent ? this.#parts.position().events : (membership?.streamOrdering ?? 0)
+    const timeline = await this.#parts.timelines.load({
       room, userId: asking.userId, after: Number.MIN_SAFE_INTEGER, upTo, limit: Math.min(limit, mostMessages), filter: allEvents,
       ignored: await accountData.ignoredBy(asking.userId), recent: undefined,
     })
     const messages = await clientEvents.format(asking, timeline.shown)
     const state = await states.all(room, view.root)
     const data = membership ? [...(await accountData.roomFor(asking.userId, room.id))].map(([type, content]) => ({ type, content })) : []
-    const end = timeline.newest ? formatRoomPoint(pointAfter(timeline.newest)) : formatSyncToken(this.#needs.position())
+    const end = timeline.newest ? formatRoomPoint(pointAfter(timeline.newest)) : formatSyncToken(this.#parts.position())
     return [
       `"room_id":${JSON.stringify(room.id)}`,
       ...(membership ? [`"membership":"${membership.membership}"`] : []),

@@ -4,9 +4,9 @@
  * Spec: client-server API, "Presence"; "Extensions to /sync" of end-to-end encryption.
  */
 import type { UserId } from '@myelin/protocol/ids/ids.ts'
+import type { SharingChanges } from './sharing.ts'
 import type { SyncSources } from './sources.ts'
 import type { SyncContext } from './sync-context.ts'
-import type { SharingChanges } from './sync-rooms.ts'
 
 /** For more users than this it is cheaper to list everybody who shares a room. */
 const fewUsers = 20
@@ -45,8 +45,7 @@ export class People {
   }
 
   /** The members of an answer that concern device lists: at most one. */
-  async deviceLists(context: SyncContext, sharing: SharingChanges): Promise<string[]> {
-    const { since, upTo, userId } = context
+  async deviceLists({ since, upTo, userId }: Pick<SyncContext, 'since' | 'upTo' | 'userId'>, sharing: SharingChanges): Promise<string[]> {
     if (!since) return []
     const { changed, left } = sharing.isKnown
       ? await this.#deviceListChanges(userId, since.deviceLists, upTo.deviceLists, sharing)

@@ -5,18 +5,20 @@
  */
 import { projectFields } from '@myelin/protocol/filters/event-fields.ts'
 import { isObject } from '@myelin/protocol/json/json.ts'
-import { membershipOf, type Membership, type MembershipState } from '#engine/memberships.ts'
+import type { Membership } from '#engine/memberships.ts'
 import type { Room } from '#engine/room.ts'
 import type { StoredEvent } from '#engine/stored-event.ts'
 import type { VisibleEvent } from '#engine/visibility.ts'
 import type { AccountDataEntry } from '#features/account-data/account-data.ts'
 import { receiptContent, type Receipt } from '#features/receipts/receipts.ts'
+import { pastMembership, wasJoined } from './past-memberships.ts'
 import type { RoomNews } from './room-news.ts'
-import { RoomSummaries } from './room-summaries.ts'
-import type { SyncSources, UnreadCount } from './sources.ts'
-import { StateChanges } from './state-changes.ts'
+import type { RoomSummaries } from './room-summaries.ts'
+import { unreadOfAllThreads, type SyncSources, type UnreadCount } from './sources.ts'
+import type { StateChanges } from './state-changes.ts'
 import type { SyncContext } from './sync-context.ts'
-import { Timelines, type Timeline } from './timelines.ts'
+import type { SyncParts } from './sync-parts.ts'
+import type { Timeline, Timelines } from './timelines.ts'
 
 /** A room in which something has happened. */
 export interface RoomChange {
@@ -28,16 +30,6 @@ export interface RoomChange {
   readonly accountData: readonly AccountDataEntry[]
 }
 
-/** What a user was in a room at an earlier time. */
-interface Past {
-  readonly membership: MembershipState
-  /** Whether the user has joined since. */
-  readonly joinedSince: boolean
-}
-
-/** Own membership events between two tokens that are followed back; beyond, the room counts as new. */
-const maxMembershipSteps = 200
-
 export class RoomSections {
   readonly #sources: SyncSources
   readonly #news: RoomNews
@@ -45,31 +37,12 @@ export class RoomSections {
   readonly #states: StateChanges
   readonly #summaries: RoomSummaries
 
-  constructor(sources: SyncSources, news: RoomNews) {
+  constructor({ sources, news, timelines, states, summaries }: SyncParts) {
     this.#sources = sources
     this.#news = news
-    this.#timelines = new Timelines(sources)
-    this.#states = new StateChanges(sources)
-    this.#summaries = new RoomSummaries(sources)
-  }
-
-  /** What the user was in the room at a place of the stream. */
-  async past(membership: Membership, position: number): Promise<Past> {
-    const { events, states } = this.#sources
-    let { membership: state, streamOrdering, eventNid } = membership
-    let joinedSince = false
-    for (let step = 0; streamOrdering > position; step += 1) {
-      joinedSince ||= state === 'join'
-      const event = await events.byNid(eventNid)
-      if (event?.stateRoot === undefined || step >= maxMembershipSteps) return { membership: 'leave', joinedSince }
-      const previousNid = await states.nidOf(membership.room, event.stateRoot, 'm.room.member', membership.userId)
-      const previous = previousNid === undefined ? undefined : await events.byNid(previousNid)
-      if (!previous) return { membership: 'leave', joinedSince }
-      state = membershipOf(previous) ?? 'leave'
-      eventNid = previous.nid
-      streamOrdering = previous.streamOrdering ?? position
-    }
-    return { membership: state, joinedSince }
+    this.#timelines = timelines
+    this.#states = states
+    this.#summaries = summaries
   }
 
   /** A joined room; undefined where there is nothing to tell. `isNew`: the client does not know the room as joined. */
@@ -104,8 +77,8 @@ export class RoomSections {
     const { membership } = change
     const { room } = membership
     const upTo = Math.min(context.upTo.events, membership.streamOrdering)
-    const past = context.since && (await this.past(membership, context.since.events))
-    const wasMember = await this.#wasMember(membership)
+    const past = context.since && (await pastMembership(this.#sources, membership, context.since.events))
+    const wasMember = await wasJoined(this.#sources, membership)
     const isNew = past === undefined || (past.membership !== 'join' && past.joinedSince)
     const timeline = await this.#timeline(context, change, isNew, upTo)
     const isKnown = !isNew && !context.fullState
@@ -142,12 +115,6 @@ export class RoomSections {
   #endRoot(room: Room, timeline: Timeline, upTo: number): () => Promise<number> {
     let root: Promise<number> | undefined
     return () => (root ??= timeline.newest ? this.#states.rootAfter(timeline.newest) : this.#states.rootAt(room, upTo))
-  }
-
-  async #wasMember(membership: Membership): Promise<boolean> {
-    const event = await this.#sources.events.byNid(membership.eventNid)
-    if (event?.stateRoot === undefined) return false
-    return (await this.#sources.visibility.membershipIn(membership.room, event.stateRoot, membership.userId)) === 'join'
   }
 
   #timelineText(timeline: Timeline, events: readonly string[], newlyJoined: boolean): string {
@@ -204,12 +171,7 @@ export class RoomSections {
       const texts = threads.map(([thread, count]) => `${JSON.stringify(thread)}:${countText(count)}`)
       return `"unread_notifications":${countText(counts)}${texts.length === 0 ? '' : `,"unread_thread_notifications":{${texts.join(',')}}`}`
     }
-    let { notificationCount, highlightCount } = counts
-    for (const [, count] of threads) {
-      notificationCount += count.notificationCount
-      highlightCount += count.highlightCount
-    }
-    return `"unread_notifications":${countText({ notificationCount, highlightCount })}`
+    return `"unread_notifications":${countText(unreadOfAllThreads(counts))}`
   }
 }
 

@@ -54,10 +54,24 @@ export interface UnreadCount {
   readonly highlightCount: number
 }
 
-/** Unread notifications of a room. */
+/** Unread notifications of a room: of the main timeline, and of each thread by its root. */
+export interface UnreadCounts extends UnreadCount {
+  readonly threads: ReadonlyMap<string, UnreadCount>
+}
+
+/** The numbers of the main timeline and all threads together, for clients that do not ask for threads. */
+export function unreadOfAllThreads(counts: UnreadCounts): UnreadCount {
+  let { notificationCount, highlightCount } = counts
+  for (const thread of counts.threads.values()) {
+    notificationCount += thread.notificationCount
+    highlightCount += thread.highlightCount
+  }
+  return { notificationCount, highlightCount }
+}
+
+/** Where unread notifications are counted. */
 export interface UnreadSource {
-  /** Counts of the main timeline, and of each thread by its root. */
-  unreadCounts(userId: UserId, room: Room, upTo: number): Promise<UnreadCount & { readonly threads: ReadonlyMap<string, UnreadCount> }>
+  unreadCounts(userId: UserId, room: Room, upTo: number): Promise<UnreadCounts>
 }
 
 /** Which events relate to others, for the filters `related_by_senders` and `related_by_rel_types`. */

@@ -3,32 +3,25 @@
  *
  * Spec: client-server API, `GET /sync`, `rooms`.
  */
-import type { UserId } from '@myelin/protocol/ids/ids.ts'
-import { membershipOf, type Membership } from '#engine/memberships.ts'
+import type { Membership } from '#engine/memberships.ts'
 import type { Room } from '#engine/room.ts'
 import type { StoredEvent } from '#engine/stored-event.ts'
 import type { AccountDataEntry } from '#features/account-data/account-data.ts'
 import type { Receipt } from '#features/receipts/receipts.ts'
+import { nextTurn } from './next-turn.ts'
+import { pastMembership } from './past-memberships.ts'
 import type { RoomNews } from './room-news.ts'
 import { RoomSections, type RoomChange } from './room-sections.ts'
+import { noSharingChanges, othersWhoMoved, type SharingChanges } from './sharing.ts'
 import type { SyncSources } from './sources.ts'
 import type { SyncContext } from './sync-context.ts'
+import type { SyncParts } from './sync-parts.ts'
 
 /** The rooms part of an answer, and what it showed about who shares rooms with the user. */
 export interface SyncedRooms {
   /** Members of `rooms` by section; empty where nothing has happened. */
   readonly sections: readonly string[]
   readonly sharing: SharingChanges
-}
-
-/** Who began or ceased to share a room with the user since the token. */
-export interface SharingChanges {
-  /** False where memory does not reach back far enough to tell. */
-  readonly isKnown: boolean
-  readonly joinedRooms: readonly Room[]
-  readonly leftRooms: readonly Room[]
-  readonly joined: ReadonlySet<UserId>
-  readonly departed: ReadonlySet<UserId>
 }
 
 /** What has changed, by room number. */
@@ -41,17 +34,16 @@ interface Changes {
 
 /** Rooms that are worked on before other requests get their turn. */
 const roomsPerTurn = 20
-const noRooms: SharingChanges = { isKnown: true, joinedRooms: [], leftRooms: [], joined: new Set(), departed: new Set() }
 
 export class SyncRooms {
   readonly #sources: SyncSources
   readonly #news: RoomNews
   readonly #sections: RoomSections
 
-  constructor(sources: SyncSources, news: RoomNews) {
-    this.#sources = sources
-    this.#news = news
-    this.#sections = new RoomSections(sources, news)
+  constructor(parts: SyncParts) {
+    this.#sources = parts.sources
+    this.#news = parts.news
+    this.#sections = new RoomSections(parts)
   }
 
   /**
@@ -62,7 +54,7 @@ export class SyncRooms {
   async of(context: SyncContext, memberships: ReadonlyMap<number, Membership>, accountData: readonly AccountDataEntry[]): Promise<SyncedRooms> {
     const changes = await this.#changes(context, memberships, accountData)
     const candidates = this.#candidates(context, memberships, changes)
-    if (candidates.length === 0) return { sections: [], sharing: changes.events ? noRooms : { ...noRooms, isKnown: false } }
+    if (candidates.length === 0) return { sections: [], sharing: changes.events ? noSharingChanges : { ...noSharingChanges, isKnown: false } }
     const texts = new Map<string, string[]>([['join', []], ['invite', []], ['knock', []], ['leave', []]])
     const joinedRooms: Room[] = []
     const leftRooms: Room[] = []
@@ -75,7 +67,7 @@ export class SyncRooms {
       if (text !== undefined) texts.get(name)?.push(`${JSON.stringify(room.id)}:${text}`)
     }
     const sections = [...texts].filter(([, rooms]) => rooms.length > 0).map(([name, rooms]) => `"${name}":{${rooms.join(',')}}`)
-    return { sections, sharing: { isKnown: changes.events !== undefined, joinedRooms, leftRooms, ...(await this.#others(context, changes, memberships)) } }
+    return { sections, sharing: { isKnown: changes.events !== undefined, joinedRooms, leftRooms, ...(await othersWhoMoved(this.#sources, context.userId, changes.events, memberships)) } }
   }
 
   async #room(context: SyncContext, change: RoomChange): Promise<{ name: 'join' | 'invite' | 'knock' | 'leave'; text: string | undefined; isNew: boolean }> {
@@ -83,7 +75,7 @@ export class SyncRooms {
     if (membership === 'invite') return { name: 'invite', text: await this.#sections.outside(context, change.membership, 'invite_state'), isNew: false }
     if (membership === 'knock') return { name: 'knock', text: await this.#sections.outside(context, change.membership, 'knock_state'), isNew: false }
     if (membership !== 'join') return { name: 'leave', text: await this.#sections.left(context, change), isNew: false }
-    const isNew = !context.since || (await this.#sections.past(change.membership, context.since.events)).membership !== 'join'
+    const isNew = !context.since || (await pastMembership(this.#sources, change.membership, context.since.events)).membership !== 'join'
     return { name: 'join', text: await this.#sections.joined(context, change, isNew), isNew }
   }
 
@@ -151,26 +143,4 @@ export class SyncRooms {
     if (!since || fullState || changes.events) return true
     return this.#news.mayHaveNews(room.nid, since.events) || changes.receipts.has(room.nid) || changes.typing.has(room.nid) || changes.accountData.has(room.nid)
   }
-
-  /** Other users who came to or went from the user's rooms. */
-  async #others(context: SyncContext, { events }: Changes, memberships: ReadonlyMap<number, Membership>) {
-    const joined = new Set<UserId>()
-    const departed = new Set<UserId>()
-    for (const [nid, list] of events ?? []) {
-      if (memberships.get(nid)?.membership !== 'join') continue
-      for (const event of list) {
-        const { type, stateKey } = event.event
-        if (type !== 'm.room.member' || stateKey === undefined || stateKey === context.userId || event.stateRoot === undefined) continue
-        const before = await this.#sources.visibility.membershipIn(event.room, event.stateRoot, stateKey)
-        const after = membershipOf(event)
-        if (after === 'join' && before !== 'join') joined.add(stateKey as UserId)
-        if (after !== 'join' && before === 'join') departed.add(stateKey as UserId)
-      }
-    }
-    return { joined, departed }
-  }
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve))
 }

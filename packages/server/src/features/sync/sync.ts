@@ -3,25 +3,23 @@
  *
  * Spec: client-server API, "Syncing".
  */
-import type { UserId } from '@myelin/protocol/ids/ids.ts'
-import type { Membership } from '#engine/memberships.ts'
 import type { Cache } from '#platform/cache/cache.ts'
 import { accountScope, type AccountDataEntry } from '#features/account-data/account-data.ts'
-import { DeviceParts } from './device-parts.ts'
-import { LazyMembers } from './lazy-members.ts'
+import type { DeviceParts } from './device-parts.ts'
+import type { LazyMembers } from './lazy-members.ts'
 import { OldSync } from './old-sync.ts'
-import { People } from './people.ts'
-import { Polls, type Poll } from './polls.ts'
-import { RoomNews } from './room-news.ts'
+import type { People } from './people.ts'
+import type { Poll, Polls } from './polls.ts'
 import { accountDataEvents } from './room-sections.ts'
 import type { SyncSources } from './sources.ts'
 import { eventsSection, type SyncContext, type SyncRequest } from './sync-context.ts'
 import { SyncFilters } from './sync-filters.ts'
+import type { SyncParts } from './sync-parts.ts'
 import { SyncRooms } from './sync-rooms.ts'
 import { formatSyncToken, notBeyond, requireSyncToken, samePosition, type SyncPosition } from './sync-token.ts'
-import { Wakeups } from './wakeups.ts'
 
 export { formatSyncToken, parseSyncToken, type SyncPosition } from './sync-token.ts'
+export { SyncParts } from './sync-parts.ts'
 export type { SyncSources, SyncOptions } from './sources.ts'
 export type { SyncRequest } from './sync-context.ts'
 
@@ -43,6 +41,7 @@ const longestTimeoutMs = 5 * 60_000
 export class Sync {
   /** The deprecated endpoints. */
   readonly old: OldSync
+  readonly #parts: SyncParts
   readonly #sources: SyncSources
   readonly #filters: SyncFilters
   readonly #rooms: SyncRooms
@@ -54,26 +53,23 @@ export class Sync {
   readonly #answers: Cache<string, { readonly text: string; readonly expiresTs: number }>
   readonly #running = new Map<string, Promise<string>>()
 
-  constructor(sources: SyncSources) {
+  constructor(parts: SyncParts) {
+    const { sources } = parts
+    this.#parts = parts
     this.#sources = sources
-    const news = new RoomNews(sources)
     this.#filters = new SyncFilters(sources)
-    this.#rooms = new SyncRooms(sources, news)
-    this.#people = new People(sources)
-    this.#devices = new DeviceParts(sources)
-    this.#lazyMembers = new LazyMembers(sources)
-    this.#polls = new Polls({ clock: sources.clock, wakeups: new Wakeups(sources) })
+    this.#rooms = new SyncRooms(parts)
+    this.#people = parts.people
+    this.#devices = parts.devices
+    this.#lazyMembers = parts.lazyMembers
+    this.#polls = parts.polls
     this.#answers = sources.caches.cache('sync_responses', ({ text }) => text.length)
-    this.old = new OldSync({ sources, news, polls: this.#polls, position: () => this.position() })
+    this.old = new OldSync(parts)
   }
 
   /** The newest moment. */
   position(): SyncPosition {
-    const { eventsStream, presence, typing, receipts, accountData, toDevice, deviceLists } = this.#sources
-    return {
-      events: eventsStream.position, presence: presence.stream.position, typing: typing.stream.position, receipts: receipts.stream.position,
-      accountData: accountData.stream.position, toDevice: toDevice.stream.position, deviceLists: deviceLists.stream.position,
-    }
+    return this.#parts.position()
   }
 
   /** How many requests of a user wait for news or are being answered. */
@@ -166,12 +162,12 @@ export class Sync {
   async #compute(request: SyncRequest, filter: SyncContext['filter'], since: SyncPosition | undefined): Promise<Answer> {
     const { userId, deviceId } = request
     const ignored = await this.#sources.accountData.ignoredBy(userId)
-    const { memberships, upTo } = await this.#moment(userId)
+    const { memberships, upTo } = await this.#parts.moment(userId)
     const usesLazyMembers = filter.lazyLoadMembers && !filter.state.includeRedundantMembers && deviceId !== undefined
     const context: SyncContext = {
       userId, deviceId, filter, since, upTo, ignored, fullState: request.fullState, stateAfter: request.stateAfter,
       sent: usesLazyMembers ? this.#lazyMembers.begin(`${userId} ${deviceId}`, request.since) : undefined,
-      timelineLimit: filter.timeline.limitWithin(defaultTimelineLimit, this.#mostEvents()),
+      timelineLimit: filter.timeline.limitWithin(defaultTimelineLimit, this.#parts.mostEvents),
     }
     const accountData = await this.#accountData(context)
     const rooms = await this.#rooms.of(context, memberships, accountData.ofRooms)
@@ -188,20 +184,6 @@ export class Sync {
     const keys = deviceId === undefined ? [] : await this.#devices.keys(userId, deviceId)
     const text = `{${[`"next_batch":"${token}"`, ...keys, ...news].join(',')}}`
     return { text, hasNews: news.length > 0, position, given: () => context.sent?.commit(token) }
-  }
-
-  /** The newest moment, and the user's memberships at it. */
-  async #moment(userId: UserId): Promise<{ memberships: ReadonlyMap<number, Membership>; upTo: SyncPosition }> {
-    for (;;) {
-      const before = this.#sources.eventsStream.position
-      const memberships = await this.#sources.memberships.ofUser(userId)
-      if (before === this.#sources.eventsStream.position) return { memberships, upTo: this.position() }
-    }
-  }
-
-  #mostEvents(): number {
-    const { filterTimelineLimit } = this.#sources.options
-    return filterTimelineLimit < 0 ? 1_000_000 : filterTimelineLimit
   }
 
   /** The account's data as events, and that of rooms: what changed, or all. */
