@@ -8,6 +8,7 @@ import { Names } from '#engine/names.ts'
 import { Persister } from '#engine/persister.ts'
 import type { EventsRow } from '#engine/stored-event.ts'
 import { RedactionPruning } from '#engine/redaction-pruning.ts'
+import { RoomActivity } from '#engine/room-activity.ts'
 import { RoomAccess } from '#engine/room-access.ts'
 import { RoomStates } from '#engine/room-states.ts'
 import { RoomWriter } from '#engine/room-writer.ts'
@@ -44,6 +45,7 @@ export async function composeEngine(inputs: {
   const rooms = await Rooms.open({ database, caches })
   const eventsStream = new Stream<EventsRow>({ name: 'events', position: await highest(database, 'SELECT max(stream_ordering) AS last FROM events') })
   const events = new Events({ database, caches, rooms, stream: eventsStream })
+  const roomActivity = new RoomActivity({ events, names, stream: eventsStream })
   const states = new RoomStates({ database, caches, names, events })
   const memberships = new Memberships({ database, caches, names, rooms, serverName })
   const pruning = new RedactionPruning({ database, clock, events, logger: inputs.logger('synapse.storage.databases.main.censor_events'), periodMs: inputs.redactionRetentionMs })
@@ -54,7 +56,7 @@ export async function composeEngine(inputs: {
   const visibility = new Visibility({ states, memberships })
   const access = new RoomAccess({ memberships, states, writer, visibility })
   const clientEvents = new ClientEvents({ clock, states })
-  return { names, rooms, events, states, memberships, eventsStream, persister, writer, visibility, access, clientEvents, pruning }
+  return { names, rooms, events, states, memberships, eventsStream, persister, writer, visibility, access, clientEvents, pruning, roomActivity }
 }
 
 async function highest(database: Database, query: string): Promise<number> {

@@ -1,16 +1,23 @@
 /** Builds sync on everything of which it is made. */
-import { Sync, SyncParts, type SyncSources } from '#features/sync/sync.ts'
+import { Connections, SlidingSync, Sync, SyncParts, type SyncSources } from '#features/sync/sync.ts'
 import type { Devices } from '#features/devices/devices.ts'
+import type { RoomActivity } from '#engine/room-activity.ts'
+import type { Database } from '#platform/db/database.ts'
 import type { Config } from './config.ts'
 
 type Inputs = Omit<SyncSources, 'options'> & {
   readonly config: Config
   readonly devices: Devices
+  readonly database: Database
+  readonly roomActivity: RoomActivity
+  readonly stack: AsyncDisposableStack
 }
 
-/** Sync; it follows the deletion of devices. */
-export function composeSync(inputs: Inputs): { readonly sync: Sync } {
-  const { config, devices } = inputs
+const hourMs = 3_600_000
+
+/** Sync in its kinds; it follows the deletion of devices. */
+export async function composeSync(inputs: Inputs): Promise<{ readonly sync: Sync; readonly slidingSync: SlidingSync; readonly slidingConnections: Connections }> {
+  const { config, devices, clock, logger } = inputs
   const parts = new SyncParts({
     ...inputs,
     options: {
@@ -21,8 +28,15 @@ export function composeSync(inputs: Inputs): { readonly sync: Sync } {
     },
   })
   const sync = new Sync(parts)
+  const connections = await Connections.open(inputs)
+  const slidingSync = new SlidingSync({ parts, connections, activity: inputs.roomActivity })
+  const timer = clock.every(hourMs, () => {
+    connections.expire().catch((error: unknown) => logger.error('Connections of sliding sync that nobody uses could not be ended.', { error }))
+  })
+  inputs.stack.defer(() => timer.cancel())
+  devices.onDeleted((tx, userId, deviceIds) => connections.devicesDeleted(tx, userId, deviceIds))
   devices.onDeleted(async (tx, userId, deviceIds) => {
     tx.afterCommit(() => sync.endWaits(userId, deviceIds))
   })
-  return { sync }
+  return { sync, slidingSync, slidingConnections: connections }
 }

@@ -76,8 +76,8 @@ export async function compose(inputs: ComposeInputs) {
   identity.registration.onRegistered((user) => autoJoin.registered(user))
   identity.accounts.afterDeactivation((userId) => roomSlices.membership.leaveAll(userId))
   await identity.accounts.resume()
-  const { sync } = composeSync({
-    ...inputs, caches, logger: inputs.logger('synapse.handlers.sync'), ...engine, ...identity, ...encryption, ...personal, ...roomSlices,
+  const { sync, slidingSync, slidingConnections } = await composeSync({
+    ...inputs, caches, stack, logger: inputs.logger('synapse.handlers.sync'), ...engine, ...identity, ...encryption, ...personal, ...roomSlices,
     related: finding.relations, isPublished: (room) => finding.directory.isPublished(room.id),
   })
 
@@ -92,6 +92,8 @@ export async function compose(inputs: ComposeInputs) {
     ...roomSlices,
     upgrades,
     sync,
+    slidingSync,
+    slidingConnections,
     media,
     dispose: () => stack.disposeAsync(),
   }

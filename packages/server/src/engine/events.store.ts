@@ -2,7 +2,7 @@
 import { sql, type Selectable } from 'kysely'
 import { BulkInsert } from '#platform/db/bulk-insert.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
-import { anyOf } from '#platform/db/dialect.ts'
+import { anyOf, numbersIn } from '#platform/db/dialect.ts'
 import { buildersFor, prepare, type Dialect, type Prepared, type Runner } from '#platform/db/query.ts'
 import type { EventsTable, Tables } from '#schema/tables.gen.ts'
 import type { Position } from './room-point.ts'
@@ -31,6 +31,15 @@ export interface PageQuery {
   readonly maxStream: number
 }
 
+/** Which events of a room are looked through for some types. */
+export interface TypeScan {
+  readonly roomNid: number
+  /** The newest place that is looked at. */
+  readonly upTo: number
+  readonly limit: number
+  readonly typeNids: readonly number[]
+}
+
 /** Events that readers see; the words of the partial indexes, so that these serve. */
 const isShown = sql<boolean>`rejected = 0 AND soft_failed = 0`
 
@@ -48,6 +57,9 @@ export class EventsStore {
   readonly #setRedacted: Prepared<{ nid: number; by: number }, unknown>
   readonly #roomTail: Prepared<{ roomNid: number; after: number; upTo: number; limit: number }, { event_nid: number }>
   readonly #streamAfter: Prepared<{ after: number; upTo: number; limit: number }, EventRow>
+  readonly #lastPlaces: Prepared<{ roomNids: readonly number[] }, { room_nid: number; place: number | null }>
+  readonly #lastOfTypes: Prepared<{ roomNids: readonly number[]; limit: number; typeNids: readonly number[] }, { room_nid: number; place: number | null }>
+  readonly #scanTypes: Prepared<TypeScan, { place: number | null; oldest: number | null; seen: number }>
   readonly #nearest: Readonly<Record<'forward' | 'backward', Prepared<{ roomNid: number; ts: number; limit: number }, EventRow>>>
 
   readonly #pages: Readonly<Record<PageShape, Prepared<PageParams, { event_nid: number }>>>
@@ -77,6 +89,19 @@ export class EventsStore {
       backward: page('backward', false, false), backwardFrom: page('backward', true, false),
       backwardTo: page('backward', false, true), backwardFromTo: page('backward', true, true),
     }
+    this.#lastPlaces = prepare('events.lastPlaces', ({ roomNids }) =>
+      db.selectFrom(numbersIn(database.dialect, roomNids).as('asked')).select(['asked.number as room_nid'])
+        .select(sql<number | null>`(SELECT max(stream_ordering) FROM events WHERE room_nid = asked.number AND ${isShown})`.as('place')))
+    const isOfTypes = (typeNids: readonly number[]) => anyOf(database.dialect, sql.ref('type_nid'), typeNids)
+    this.#lastOfTypes = prepare('events.lastOfTypes', ({ roomNids, limit, typeNids }) =>
+      db.selectFrom(numbersIn(database.dialect, roomNids).as('asked')).select(['asked.number as room_nid'])
+        .select(sql<number | null>`(SELECT max(stream_ordering) FROM (SELECT stream_ordering, type_nid FROM events
+          WHERE room_nid = asked.number AND ${isShown} ORDER BY stream_ordering DESC LIMIT ${limit}) AS newest WHERE ${isOfTypes(typeNids)})`.as('place')))
+    this.#scanTypes = prepare('events.scanTypes', ({ roomNid, upTo, limit, typeNids }) =>
+      db.selectFrom(placed.clearSelect().select(['stream_ordering', 'type_nid']).where('room_nid', '=', roomNid).where('stream_ordering', '<=', upTo)
+        .orderBy('stream_ordering', 'desc').limit(limit).as('newest'))
+        .select(({ fn }) => [fn.min<number | null>('stream_ordering').as('oldest'), fn.countAll<number>().as('seen')])
+        .select(sql<number | null>`max(CASE WHEN ${isOfTypes(typeNids)} THEN stream_ordering END)`.as('place')))
     this.#nearest = {
       forward: prepare('events.nearestAfter', ({ roomNid, ts, limit }) =>
         placed.where('room_nid', '=', roomNid).where('stream_ordering', 'is not', null).where('origin_server_ts', '>=', ts)
@@ -106,6 +131,21 @@ export class EventsStore {
   /** Numbers of the newest events of a room in a range of the stream, newest first; read from an index alone. */
   async roomTail(roomNid: number, after: number, upTo: number, limit: number): Promise<number[]> {
     return (await this.#roomTail.all(this.#database, { roomNid, after, upTo, limit })).map((row) => row.event_nid)
+  }
+
+  /** Place of the newest event of each room; read from an index alone. */
+  lastPlaces(roomNids: readonly number[]): Promise<{ room_nid: number; place: number | null }[]> {
+    return this.#lastPlaces.all(this.#database, { roomNids })
+  }
+
+  /** Place of the newest event of some types among the `limit` newest of each room. */
+  lastOfTypes(roomNids: readonly number[], limit: number, typeNids: readonly number[]): Promise<{ room_nid: number; place: number | null }[]> {
+    return this.#lastOfTypes.all(this.#database, { roomNids, limit, typeNids })
+  }
+
+  /** As `lastOfTypes`, for a page of one room's events; also how far the page reaches. */
+  async scanTypes(scan: TypeScan): Promise<{ place: number | null; oldest: number | null; seen: number }> {
+    return (await this.#scanTypes.first(this.#database, scan)) ?? { place: null, oldest: null, seen: 0 }
   }
 
   /** Events of all rooms after a place of the stream, oldest first. */

@@ -1,5 +1,6 @@
 /** Reading the state of rooms: now, and before any event. */
 import type { EventId } from '@myelin/protocol/ids/ids.ts'
+import { isObject, own, type JsonObject } from '@myelin/protocol/json/json.ts'
 import type { Cache, CacheBudget } from '#platform/cache/cache.ts'
 import type { Database } from '#platform/db/database.ts'
 import type { Events } from './events.ts'
@@ -12,6 +13,19 @@ import { decodeNode, emptyRoot, trieEntries, trieGet, trieSet, type NewNodes, ty
 /** Memory of a node: sixteen entries of three numbers, or up to 32 children. */
 function nodeBytes(node: TrieNode): number {
   return 64 + 8 * ('entries' in node ? node.entries.length : node.children.length)
+}
+
+/** Content of a current state event with the empty state key. */
+export interface CurrentContent {
+  readonly roomNid: number
+  readonly type: string
+  readonly content: JsonObject
+}
+
+function contentOf(json: string): JsonObject {
+  const event: unknown = JSON.parse(json)
+  const content = isObject(event) ? own(event, 'content') : undefined
+  return isObject(content) ? content : {}
 }
 
 export class RoomStates implements NodeSource {
@@ -84,6 +98,29 @@ export class RoomStates implements NodeSource {
     if (!types) return entries
     const nids = new Set(await Promise.all(types.map((type) => this.#names.find(type))))
     return entries.filter((entry) => nids.has(entry.typeNid))
+  }
+
+  /**
+   * Current state events of some types with the empty state key, of many rooms, with two reads.
+   * @returns their contents as they are shown: of a redacted event it is empty
+   */
+  async currentContents(roomNids: readonly number[], types: readonly string[]): Promise<CurrentContent[]> {
+    const stateKeyNid = await this.#names.find('')
+    const byNid = new Map<number, string>()
+    for (const type of types) {
+      const nid = await this.#names.find(type)
+      if (nid !== undefined) byNid.set(nid, type)
+    }
+    if (stateKeyNid === undefined || byNid.size === 0 || roomNids.length === 0) return []
+    const rows = await this.#store.currentOfRooms(roomNids, [...byNid.keys()], stateKeyNid)
+    return rows.map((row) => ({ roomNid: row.room_nid, type: byNid.get(row.type_nid) ?? '', content: row.redacted_by_nid === null ? contentOf(row.json) : {} }))
+  }
+
+  /** Current state events of one type in a room. */
+  async currentOfType(room: Room, type: string): Promise<StoredEvent[]> {
+    const typeNid = await this.#names.find(type)
+    const rows = typeNid === undefined ? [] : await this.#store.currentByType(room.nid, typeNid)
+    return [...(await this.#events.byNids(rows.map((row) => row.event_nid))).values()]
   }
 
   /**

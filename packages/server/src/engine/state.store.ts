@@ -6,7 +6,15 @@ import { anyOf } from '#platform/db/dialect.ts'
 import { buildersFor, prepare, type Prepared } from '#platform/db/query.ts'
 import type { CurrentStateTable, StateNodesTable, Tables } from '#schema/tables.gen.ts'
 
-type StateTables = Pick<Tables, 'state_nodes' | 'current_state'>
+type StateTables = Pick<Tables, 'state_nodes' | 'current_state' | 'events'>
+
+/** A current state event of a room. */
+export interface CurrentOfRoom {
+  readonly room_nid: number
+  readonly type_nid: number
+  readonly json: string
+  readonly redacted_by_nid: number | null
+}
 
 export class StateStore {
   readonly #database: Database
@@ -22,6 +30,8 @@ export class StateStore {
   readonly #unsetCurrent: Prepared<{ roomNid: number; typeNid: number; stateKeyNid: number }, unknown>
   readonly #currentByType: Prepared<{ roomNid: number; typeNid: number }, { state_key_nid: number; event_nid: number }>
 
+  readonly #currentOfRooms: Prepared<{ roomNids: readonly number[]; typeNids: readonly number[]; stateKeyNid: number }, CurrentOfRoom>
+
   constructor(database: Database) {
     this.#database = database
     const db = buildersFor<StateTables>(database.dialect)
@@ -30,6 +40,11 @@ export class StateStore {
       db.deleteFrom('current_state').where('room_nid', '=', roomNid).where('type_nid', '=', typeNid).where('state_key_nid', '=', stateKeyNid))
     this.#currentByType = prepare('state.currentByType', ({ roomNid, typeNid }) =>
       db.selectFrom('current_state').select(['state_key_nid', 'event_nid']).where('room_nid', '=', roomNid).where('type_nid', '=', typeNid))
+    this.#currentOfRooms = prepare('state.currentOfRooms', ({ roomNids, typeNids, stateKeyNid }) =>
+      db.selectFrom('current_state').innerJoin('events', 'events.event_nid', 'current_state.event_nid')
+        .select(['current_state.room_nid', 'current_state.type_nid', 'events.json', 'events.redacted_by_nid'])
+        .where(anyOf(database.dialect, sql.ref('current_state.room_nid'), roomNids))
+        .where(anyOf(database.dialect, sql.ref('current_state.type_nid'), typeNids)).where('current_state.state_key_nid', '=', stateKeyNid))
   }
 
   nodes(ids: readonly number[]): Promise<StateNodesTable[]> {
@@ -39,6 +54,11 @@ export class StateStore {
   /** Current state events of one type. */
   currentByType(roomNid: number, typeNid: number): Promise<{ state_key_nid: number; event_nid: number }[]> {
     return this.#currentByType.all(this.#database, { roomNid, typeNid })
+  }
+
+  /** Current state events of some types with one state key, of many rooms. */
+  currentOfRooms(roomNids: readonly number[], typeNids: readonly number[], stateKeyNid: number): Promise<CurrentOfRoom[]> {
+    return this.#currentOfRooms.all(this.#database, { roomNids, typeNids, stateKeyNid })
   }
 
   async insertNodes(tx: Tx, rows: readonly StateNodesTable[]): Promise<void> {

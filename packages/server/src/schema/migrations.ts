@@ -10,8 +10,9 @@ import { media } from './migrations/0006-media.ts'
 import { directory } from './migrations/0007-directory.ts'
 import { consumers } from './migrations/0008-consumers.ts'
 import { toDeviceInboxes } from './migrations/0009-to-device-inboxes.ts'
+import { slidingSync } from './migrations/0010-sliding-sync.ts'
 
-export const migrations: readonly Migration[] = [rooms, accounts, keys, accountData, messages, media, directory, consumers, toDeviceInboxes]
+export const migrations: readonly Migration[] = [rooms, accounts, keys, accountData, messages, media, directory, consumers, toDeviceInboxes, slidingSync]
 
 /** The background updates of all migrations. */
 export const backgroundUpdates: readonly BackgroundUpdate[] = migrations.flatMap(({ background }) => background ?? [])

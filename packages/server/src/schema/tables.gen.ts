@@ -370,6 +370,22 @@ export interface SchemaVersionTable {
   upgraded: Generated<number>
 }
 
+export interface SlidingSyncConnectionsTable {
+  connection_nid: number
+  user_id: UserId
+  device_id: string
+  conn_id: string
+  created_ts: number
+  last_used_ts: number
+}
+
+export interface SlidingSyncPositionsTable {
+  position_nid: number
+  connection_nid: number
+  parent_nid: number | null
+  state: string
+}
+
 export interface StateNodesTable {
   node_id: number
   room_nid: number
@@ -554,6 +570,8 @@ export interface Tables {
   rooms: RoomsTable
   schema_compat_version: SchemaCompatVersionTable
   schema_version: SchemaVersionTable
+  sliding_sync_connections: SlidingSyncConnectionsTable
+  sliding_sync_positions: SlidingSyncPositionsTable
   state_nodes: StateNodesTable
   threads: ThreadsTable
   to_device_inboxes: ToDeviceInboxesTable

@@ -1,6 +1,8 @@
 /** Queries of `account_data` and `ignored_users`. */
 import type { UserId } from '@myelin/protocol/ids/ids.ts'
+import { sql } from 'kysely'
 import type { Database, Tx } from '#platform/db/database.ts'
+import { anyOf } from '#platform/db/dialect.ts'
 import { buildersFor, prepare, type Prepared, type Runner } from '#platform/db/query.ts'
 import type { Tables } from '#schema/tables.gen.ts'
 
@@ -20,6 +22,8 @@ export class AccountDataStore {
   readonly #one: Prepared<Key, { content: string }>
   readonly #ofScope: Prepared<{ userId: UserId; scope: string }, AccountDataEntry>
   readonly #rooms: Prepared<{ userId: UserId }, AccountDataEntry>
+  readonly #ofRooms: Prepared<{ userId: UserId; scopes: readonly string[] }, AccountDataEntry>
+  readonly #ofType: Prepared<{ userId: UserId; type: string }, AccountDataEntry>
   readonly #changes: Prepared<{ userId: UserId; after: number; upTo: number }, AccountDataEntry>
   readonly #count: Prepared<{ userId: UserId }, { count: number }>
   readonly #set: Prepared<Key & { streamId: number; content: string }, unknown>
@@ -37,6 +41,10 @@ export class AccountDataStore {
       db.selectFrom('account_data').select('content').where('user_id', '=', userId).where('scope', '=', scope).where('account_data_type', '=', type))
     this.#ofScope = prepare('accountData.ofScope', ({ userId, scope }) => entries.where('user_id', '=', userId).where('scope', '=', scope))
     this.#rooms = prepare('accountData.rooms', ({ userId }) => entries.where('user_id', '=', userId).where('scope', '<>', ''))
+    this.#ofRooms = prepare('accountData.ofRooms', ({ userId, scopes }) =>
+      entries.where('user_id', '=', userId).where(anyOf(database.dialect, sql.ref('scope'), scopes)))
+    this.#ofType = prepare('accountData.ofType', ({ userId, type }) =>
+      entries.where('user_id', '=', userId).where('scope', '<>', '').where('account_data_type', '=', type))
     this.#changes = prepare('accountData.changes', ({ userId, after, upTo }) =>
       entries.where('user_id', '=', userId).where('stream_id', '>', after).where('stream_id', '<=', upTo).orderBy('stream_id'))
     this.#count = prepare('accountData.count', ({ userId }) =>
@@ -66,6 +74,16 @@ export class AccountDataStore {
   /** Account data of all rooms. */
   rooms(userId: UserId): Promise<AccountDataEntry[]> {
     return this.#rooms.all(this.#database, { userId })
+  }
+
+  /** Account data of some rooms. */
+  ofRooms(userId: UserId, roomIds: readonly string[]): Promise<AccountDataEntry[]> {
+    return this.#ofRooms.all(this.#database, { userId, scopes: roomIds })
+  }
+
+  /** Account data of one type, of all rooms. */
+  ofType(userId: UserId, type: string): Promise<AccountDataEntry[]> {
+    return this.#ofType.all(this.#database, { userId, type })
   }
 
   changes(userId: UserId, after: number, upTo: number): Promise<AccountDataEntry[]> {

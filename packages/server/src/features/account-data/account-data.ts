@@ -145,6 +145,16 @@ export class AccountData {
     return Map.groupBy(await this.#store.rooms(userId), (entry) => entry.scope)
   }
 
+  /** The data of some rooms. */
+  ofRooms(userId: UserId, roomIds: readonly string[]): Promise<readonly AccountDataEntry[]> {
+    return this.#store.ofRooms(userId, roomIds)
+  }
+
+  /** The data of one type, of all rooms. */
+  ofTypeInRooms(userId: UserId, type: string): Promise<readonly AccountDataEntry[]> {
+    return this.#store.ofType(userId, type)
+  }
+
   /** What changed with `since < position <= upTo`, each type once with its newest content, as clients read it. */
   async changesSince(userId: UserId, since: number, upTo: number): Promise<AccountDataEntry[]> {
     const recent = this.stream.since(since)

@@ -18,13 +18,13 @@ const served = [
   'org.matrix.label_based_filtering', 'org.matrix.e2e_cross_signing', 'org.matrix.msc2432', 'uk.half-shot.msc2666.query_mutual_rooms.stable',
   'org.matrix.msc2285.stable', 'org.matrix.msc3827.stable', 'org.matrix.msc3440.stable', 'org.matrix.msc3771', 'fi.mau.msc2659.stable',
   'org.matrix.msc3981', 'uk.tcpip.msc4133', 'uk.tcpip.msc4133.stable', 'org.matrix.msc4380.stable',
-  'org.matrix.msc4445.initial_sync_timeline_topological_ordering',
+  'org.matrix.msc4445.initial_sync_timeline_topological_ordering', 'org.matrix.simplified_msc3575',
 ]
 const absent = [
   'org.matrix.msc3026.busy_presence', 'org.matrix.msc3773', 'fi.mau.msc2815', 'org.matrix.msc3881', 'org.matrix.msc3874', 'org.matrix.msc3912',
   'org.matrix.msc3391', 'org.matrix.msc4069', 'org.matrix.msc4028', 'org.matrix.msc4108', 'org.matrix.msc4155', 'org.matrix.msc4306',
   'com.beeper.msc4169', 'org.matrix.msc4262', 'org.matrix.msc4354', 'org.matrix.msc4429', 'uk.timedout.msc4491.create_room_invite_reasons',
-  'org.matrix.msc4143', 'com.beeper.msc4446', 'io.element.msc4502', 'org.matrix.simplified_msc3575',
+  'org.matrix.msc4143', 'com.beeper.msc4446', 'io.element.msc4502',
 ]
 
 /** Features by name, and whether they are there. */

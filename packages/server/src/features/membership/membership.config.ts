@@ -13,8 +13,8 @@ export const membershipOptions = options({
     }),
   }, { doc: 'State shown to invitees/knockers.', effective: true }),
   room_invite_state_types: option(list(string), {
-    default: ['m.room.join_rules', 'm.room.canonical_alias', 'm.room.avatar', 'm.room.encryption', 'm.room.name'],
-    doc: 'Room invite state types.',
+    default: null,
+    doc: 'State shown to invitees; unset, the types that the specification names.',
     effective: true,
     deprecated: { since: '1.34', instead: 'Use room_prejoin_state' },
   }),

@@ -17,6 +17,8 @@ export class ReceiptsStore {
   readonly #ofUser: Prepared<{ userId: UserId; roomNid: number }, StoredReceipt>
   readonly #ofRoom: Prepared<{ roomNid: number; reader: string }, StoredReceipt>
   readonly #changes: Prepared<{ roomNids: readonly number[]; after: number; upTo: number }, StoredReceipt>
+  readonly #ofEvents: Prepared<{ eventIds: readonly string[]; reader: string }, StoredReceipt>
+  readonly #ofUserInRooms: Prepared<{ userId: string; roomNids: readonly number[] }, StoredReceipt>
   readonly #set: Prepared<StoredReceipt, unknown>
   readonly #deleteOldest: Prepared<{ userId: UserId; roomNid: number; type: string; keep: number }, unknown>
 
@@ -30,6 +32,11 @@ export class ReceiptsStore {
     this.#changes = prepare('receipts.changes', ({ roomNids, after, upTo }) =>
       receipts.where(anyOf(database.dialect, sql.ref('room_nid'), roomNids)).where('stream_id', '>', after).where('stream_id', '<=', upTo)
         .orderBy('stream_id'))
+    this.#ofEvents = prepare('receipts.ofEvents', ({ eventIds, reader }) =>
+      receipts.where(anyOf(database.dialect, sql.ref('event_id'), eventIds))
+        .where(({ or, eb }) => or([eb('receipt_type', '=', 'm.read'), sql<boolean>`user_id = ${reader}`])))
+    this.#ofUserInRooms = prepare('receipts.ofUserInRooms', ({ userId, roomNids }) =>
+      receipts.where(sql<boolean>`user_id = ${userId}`).where(anyOf(database.dialect, sql.ref('room_nid'), roomNids)))
     this.#set = prepare('receipts.set', ({ user_id, room_nid, receipt_type, thread_id, event_id, event_stream, receipt_ts, stream_id }) =>
       db.insertInto('receipts').values({ user_id, room_nid, receipt_type, thread_id, event_id, event_stream, receipt_ts, stream_id })
         .onConflict((conflict) => conflict.columns(['user_id', 'room_nid', 'receipt_type', 'thread_id'])
@@ -50,6 +57,16 @@ export class ReceiptsStore {
   /** Receipts of a room that `reader` may see. */
   ofRoom(roomNid: number, reader: string): Promise<StoredReceipt[]> {
     return this.#ofRoom.all(this.#database, { roomNid, reader })
+  }
+
+  /** Receipts for some events that `reader` may see. */
+  ofEvents(eventIds: readonly string[], reader: string): Promise<StoredReceipt[]> {
+    return this.#ofEvents.all(this.#database, { eventIds, reader })
+  }
+
+  /** Receipts of a user in some rooms. */
+  ofUserInRooms(userId: string, roomNids: readonly number[]): Promise<StoredReceipt[]> {
+    return this.#ofUserInRooms.all(this.#database, { userId, roomNids })
   }
 
   changes(roomNids: readonly number[], after: number, upTo: number): Promise<StoredReceipt[]> {

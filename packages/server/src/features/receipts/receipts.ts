@@ -116,6 +116,18 @@ export class Receipts {
     return (await this.#store.ofRoom(room.nid, reader)).map(receiptOf)
   }
 
+  /**
+   * Receipts that `reader` may see: for some events of some rooms, and all of the reader's own in rooms that the reader has no receipts of yet.
+   * @param fresh numbers of those rooms
+   */
+  async ofEvents(fresh: readonly number[], roomNids: readonly number[], eventIds: readonly string[], reader: string): Promise<Receipt[]> {
+    const rooms = new Set(roomNids)
+    const [own, found] = await Promise.all([
+      fresh.length === 0 ? [] : this.#store.ofUserInRooms(reader, fresh), eventIds.length === 0 ? [] : this.#store.ofEvents(eventIds, reader),
+    ])
+    return [...own, ...found.filter((row) => rooms.has(row.room_nid))].map(receiptOf)
+  }
+
   /** Receipts of rooms that came with `since < position <= upTo` and that `reader` may see, in order. */
   async changesSince(roomNids: ReadonlySet<number>, since: number, upTo: number, reader: string): Promise<Receipt[]> {
     const recent = this.stream.since(since)

@@ -6,7 +6,6 @@
 import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import type { Cache } from '#platform/cache/cache.ts'
 import type { SyncSources } from './sources.ts'
-import { eventsSection } from './sync-context.ts'
 
 export class DeviceParts {
   readonly #sources: Pick<SyncSources, 'toDevice' | 'keys'>
@@ -26,12 +25,14 @@ export class DeviceParts {
     this.#clearUpTo.set(key, upTo)
   }
 
-  /** Messages to the device as a member of the answer, and the position that the client has with them. */
-  async messages(userId: UserId, deviceId: string, since: number, upTo: number): Promise<{ readonly sections: readonly string[]; readonly last: number }> {
-    const { messages, last } = await this.#sources.toDevice.list(userId, deviceId, since, upTo)
+  /** Messages to the device, JSON texts, and the position that the client has with them. */
+  async messages(
+    userId: UserId, deviceId: string, since: number, upTo: number, limit?: number,
+  ): Promise<{ readonly messages: readonly string[]; readonly last: number }> {
+    const { messages, last } = await this.#sources.toDevice.list(userId, deviceId, since, upTo, limit)
     const key = `${userId} ${deviceId}`
     if (messages.length === 0 && this.#clearUpTo.get(key) === since && last > since) this.#clearUpTo.set(key, last)
-    return { sections: eventsSection('to_device', messages), last }
+    return { messages, last }
   }
 
   /** Members of the answer about the device's keys. */

@@ -41,14 +41,16 @@ export class RoomSummaries {
     })
   }
 
+  /** How many members a room has, and the first of them who are not the reader. */
+  async members(room: Room, userId: string): Promise<{ readonly joined: number; readonly invited: number; readonly heroes: readonly UserId[] }> {
+    const { joined, invited, present, gone } = await this.#count(room)
+    return { joined, invited, heroes: heroesOf(present, gone, userId) }
+  }
+
   /** The summary of a room for one of its members; `root` is the state that says whether the room has a name. */
   async of(room: Room, root: number, userId: string): Promise<RoomSummary> {
     const { joined, invited, present, gone } = await this.#count(room)
-    let heroes: readonly UserId[] = []
-    if (!(await this.#hasName(room, root))) {
-      heroes = present.filter((member) => member !== userId).slice(0, heroCount)
-      if (heroes.length === 0) heroes = gone.filter((member) => member !== userId).slice(0, heroCount)
-    }
+    const heroes = (await this.#hasName(room, root)) ? [] : heroesOf(present, gone, userId)
     const named = heroes.length > 0 ? `"m.heroes":${JSON.stringify(heroes)},` : ''
     return { json: `{${named}"m.joined_member_count":${joined},"m.invited_member_count":${invited}}`, heroes }
   }
@@ -75,6 +77,11 @@ export class RoomSummaries {
     this.#counted.set(room.nid, counted)
     return counted
   }
+}
+
+function heroesOf(present: readonly UserId[], gone: readonly UserId[], userId: string): UserId[] {
+  const others = present.filter((member) => member !== userId)
+  return (others.length > 0 ? others : gone.filter((member) => member !== userId)).slice(0, heroCount)
 }
 
 /** The few members who came first. */

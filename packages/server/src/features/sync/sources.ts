@@ -28,7 +28,7 @@ export type ReadStream<Row> = Pick<Stream<Row>, 'position' | 'since' | 'onAdvanc
 export interface ToDeviceSource {
   readonly stream: ReadStream<{ readonly userId: string }>
   /** Messages with `after < position <= upTo`, oldest first, as JSON texts; `last` is the position that the client has with them. */
-  list(userId: UserId, deviceId: string, after: number, upTo: number): Promise<{ readonly messages: readonly string[]; readonly last: number }>
+  list(userId: UserId, deviceId: string, after: number, upTo: number, limit?: number): Promise<{ readonly messages: readonly string[]; readonly last: number }>
   /** Deletes what the device has received. */
   acknowledge(userId: UserId, deviceId: string, upTo: number): Promise<void>
 }
@@ -100,8 +100,8 @@ export interface SyncSources {
   readonly access: RoomAccess
   readonly clientEvents: ClientEvents
   readonly eventsStream: ReadStream<EventsRow>
-  readonly accountData: Pick<AccountData, 'stream' | 'globalFor' | 'roomFor' | 'roomsFor' | 'changesSince' | 'ignoredBy'>
-  readonly receipts: Pick<Receipts, 'stream' | 'forRoom' | 'changesSince'>
+  readonly accountData: Pick<AccountData, 'stream' | 'globalFor' | 'roomFor' | 'roomsFor' | 'ofRooms' | 'ofTypeInRooms' | 'changesSince' | 'ignoredBy'>
+  readonly receipts: Pick<Receipts, 'stream' | 'forRoom' | 'ofEvents' | 'changesSince'>
   readonly typing: Pick<Typing, 'stream' | 'inRoom'>
   readonly presence: Pick<Presence, 'stream' | 'enabled' | 'syncing' | 'get' | 'getMany' | 'mayBeSeen' | 'changesSince' | 'content'>
   readonly toDevice: ToDeviceSource

@@ -3,6 +3,7 @@ import { Type } from 'typebox'
 import { endpoint } from '#platform/http/endpoint.ts'
 import { JsonText } from '#platform/http/reply.ts'
 import { EventIdParam, RoomIdParam } from '#platform/http/schemas.ts'
+import { PresenceParam, TimeoutParam } from './sync-parameters.ts'
 import type { Sync } from './sync.ts'
 
 interface Needs {
@@ -11,15 +12,13 @@ interface Needs {
 
 const anchor = 'https://spec.matrix.org/v1.19/client-server-api/#'
 const oldVersions = ['v3', 'r0', 'api/v1', 'unstable']
-const timeout = Type.Optional(Type.Integer({ minimum: 0 }))
-const presence = Type.Union(['offline', 'online', 'unavailable', 'busy', 'org.matrix.msc3026.busy'].map((value) => Type.Literal(value)))
 
 const sync = endpoint({
   id: 'sync', servlet: 'SyncRestServlet', method: 'GET', base: 'client', versions: ['v3', 'r0', 'unstable'], path: '/sync',
   spec: `${anchor}get_matrixclientv3sync`, auth: 'guest', limit: 'none', role: 'generic', shard: 'userId',
   query: Type.Object({
     filter: Type.Optional(Type.String()), since: Type.Optional(Type.String()), full_state: Type.Optional(Type.Boolean()),
-    set_presence: Type.Optional(presence), timeout, use_state_after: Type.Optional(Type.Boolean()),
+    set_presence: PresenceParam, timeout: TimeoutParam, use_state_after: Type.Optional(Type.Boolean()),
     'org.matrix.msc4222.use_state_after': Type.Optional(Type.Boolean()),
   }),
   errors: ['M_UNKNOWN', 'M_INVALID_PARAM', 'M_NOT_JSON', 'M_BAD_JSON', 'M_UNKNOWN_TOKEN'],
@@ -36,7 +35,7 @@ const sync = endpoint({
 const events = endpoint({
   id: 'getEvents', servlet: 'EventStreamRestServlet', method: 'GET', base: 'client', versions: oldVersions, path: '/events',
   spec: `${anchor}get_matrixclientv3events`, auth: 'guest', limit: 'none', role: 'generic', shard: 'userId',
-  query: Type.Object({ from: Type.Optional(Type.String()), timeout, room_id: Type.Optional(RoomIdParam) }),
+  query: Type.Object({ from: Type.Optional(Type.String()), timeout: TimeoutParam, room_id: Type.Optional(RoomIdParam) }),
   errors: ['M_UNKNOWN', 'M_INVALID_PARAM', 'M_FORBIDDEN', 'M_UNKNOWN_TOKEN'],
   handler: async (needs: Needs, { requester, query, signal }) => {
     const { userId, deviceId } = requester

@@ -20,6 +20,8 @@ import { formatSyncToken, notBeyond, requireSyncToken, samePosition, type SyncPo
 
 export { formatSyncToken, parseSyncToken, type SyncPosition } from './sync-token.ts'
 export { SyncParts } from './sync-parts.ts'
+export { Connections } from './sliding/connections.ts'
+export { SlidingSync } from './sliding/sliding-sync.ts'
 export type { SyncSources, SyncOptions } from './sources.ts'
 export type { SyncRequest } from './sync-context.ts'
 
@@ -175,7 +177,7 @@ export class Sync {
     const news = [
       ...eventsSection('account_data', accountData.events),
       ...eventsSection('presence', await this.#people.presence(context, rooms.sharing)),
-      ...(messages?.sections ?? []),
+      ...eventsSection('to_device', messages?.messages ?? []),
       ...(await this.#people.deviceLists(context, rooms.sharing)),
       ...(rooms.sections.length === 0 ? [] : [`"rooms":{${rooms.sections.join(',')}}`]),
     ]

@@ -44,6 +44,16 @@ export function pairs(dialect: Dialect, list: Placeholder | string): RawBuilder<
     : sql`(SELECT value->>0 AS first, value->>1 AS second FROM json_each(${list}))`
 }
 
+/**
+ * A list of numbers as a table with the one column `number`, for a query that looks something up for each.
+ * @param list the numbers, or a placeholder for them in a prepared query
+ */
+export function numbersIn(dialect: Dialect, list: readonly number[] | Placeholder): RawBuilder<{ number: number }> {
+  return dialect === 'postgres'
+    ? sql<{ number: number }>`(SELECT unnest(${list}::bigint[]) AS number)`
+    : sql<{ number: number }>`(SELECT value AS number FROM json_each(${list}))`
+}
+
 /** Whether an error of the driver says that a unique constraint or a primary key was violated. */
 export function isUniqueViolation(error: unknown): boolean {
   if (!(error instanceof Error)) return false

@@ -18,8 +18,14 @@ select "ignored_user_id" from "ignored_users" where "ignorer_user_id" = $1;
 -- accountData.ignoring
 select "ignorer_user_id" from "ignored_users" where "ignored_user_id" = $1;
 
+-- accountData.ofRooms
+select "scope", "account_data_type" as "type", "content" from "account_data" where "user_id" = $1 and "scope" = ANY($2);
+
 -- accountData.ofScope
 select "scope", "account_data_type" as "type", "content" from "account_data" where "user_id" = $1 and "scope" = $2;
+
+-- accountData.ofType
+select "scope", "account_data_type" as "type", "content" from "account_data" where "user_id" = $1 and "scope" <> $2 and "account_data_type" = $3;
 
 -- accountData.one
 select "content" from "account_data" where "user_id" = $1 and "scope" = $2 and "account_data_type" = $3;
@@ -186,6 +192,12 @@ delete from "forward_extremities" where "room_nid" = $1;
 -- events.extremities
 select "event_nid", "state_root" from "forward_extremities" where "room_nid" = $1;
 
+-- events.lastOfTypes
+select "asked"."number" as "room_nid", (SELECT max(stream_ordering) FROM (SELECT stream_ordering, type_nid FROM events WHERE room_nid = asked.number AND rejected = 0 AND soft_failed = 0 ORDER BY stream_ordering DESC LIMIT $1) AS newest WHERE "type_nid" = ANY($2)) as "place" from (SELECT unnest($3::bigint[]) AS number) as "asked";
+
+-- events.lastPlaces
+select "asked"."number" as "room_nid", (SELECT max(stream_ordering) FROM events WHERE room_nid = asked.number AND rejected = 0 AND soft_failed = 0) as "place" from (SELECT unnest($1::bigint[]) AS number) as "asked";
+
 -- events.nearestAfter
 select * from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = $1 and "stream_ordering" is not null and "origin_server_ts" >= $2 order by "origin_server_ts", "topological_ordering" limit $3;
 
@@ -218,6 +230,9 @@ select "event_nid" from "events" where rejected = 0 AND soft_failed = 0 and "roo
 
 -- events.roomTail
 select "event_nid" from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = $1 and "stream_ordering" > $2 and "stream_ordering" <= $3 order by "stream_ordering" desc limit $4;
+
+-- events.scanTypes
+select min("stream_ordering") as "oldest", count(*) as "seen", max(CASE WHEN "type_nid" = ANY($1) THEN stream_ordering END) as "place" from (select "stream_ordering", "type_nid" from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = $2 and "stream_ordering" <= $3 order by "stream_ordering" desc limit $4) as "newest";
 
 -- events.setRedacted
 update "events" set "redacted_by_nid" = $1 where "event_nid" = $2;
@@ -429,11 +444,17 @@ select * from "receipts" where "room_nid" = ANY($1) and "stream_id" > $2 and "st
 -- receipts.deleteOldest
 delete from "receipts" where "user_id" = $1 and "room_nid" = $2 and "receipt_type" = $3 and "stream_id" in (select "stream_id" from "receipts" where "user_id" = $4 and "room_nid" = $5 and "receipt_type" = $6 order by "stream_id" desc limit 1000000 offset $7);
 
+-- receipts.ofEvents
+select * from "receipts" where "event_id" = ANY($1) and ("receipt_type" = $2 or user_id = $3);
+
 -- receipts.ofRoom
 select * from "receipts" where "room_nid" = $1 and ("receipt_type" = $2 or user_id = $3);
 
 -- receipts.ofUser
 select * from "receipts" where "user_id" = $1 and "room_nid" = $2;
+
+-- receipts.ofUserInRooms
+select * from "receipts" where user_id = $1 and "room_nid" = ANY($2);
 
 -- receipts.set
 insert into "receipts" ("user_id", "room_nid", "receipt_type", "thread_id", "event_id", "event_stream", "receipt_ts", "stream_id") values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict ("user_id", "room_nid", "receipt_type", "thread_id") do update set "event_id" = $9, "event_stream" = $10, "receipt_ts" = $11, "stream_id" = $12 where "receipts"."event_stream" < $13;
@@ -555,8 +576,38 @@ update "refresh_tokens" set "replaced" = $1 where "token_hash" = $2 returning *;
 -- sessions.takeLogin
 delete from "login_tokens" where "token_hash" = $1 returning "user_id", "expiry_ts";
 
+-- slidingSync.deleteConnections
+delete from "sliding_sync_connections" where "connection_nid" = ANY($1);
+
+-- slidingSync.deletePositions
+delete from "sliding_sync_positions" where "connection_nid" = ANY($1);
+
+-- slidingSync.idle
+select "connection_nid" from "sliding_sync_connections" where "last_used_ts" < $1 order by "last_used_ts" limit $2;
+
+-- slidingSync.keepPositions
+delete from "sliding_sync_positions" where "connection_nid" = $1 and NOT ("position_nid" = ANY($2));
+
+-- slidingSync.ofDevice
+select "sliding_sync_connections".* from "sliding_sync_connections" where "user_id" = $1 and "device_id" = $2 order by "last_used_ts";
+
+-- slidingSync.ofDevices
+select "connection_nid" from "sliding_sync_connections" where "user_id" = $1 and "device_id" = ANY($2);
+
+-- slidingSync.ofPosition
+select "sliding_sync_connections".* from "sliding_sync_connections" inner join "sliding_sync_positions" on "sliding_sync_positions"."connection_nid" = "sliding_sync_connections"."connection_nid" where "position_nid" = $1;
+
+-- slidingSync.positions
+select * from "sliding_sync_positions" where "connection_nid" = $1 and "position_nid" <= $2 order by "position_nid";
+
+-- slidingSync.setUsed
+update "sliding_sync_connections" set "last_used_ts" = $1 where "connection_nid" = $2;
+
 -- state.currentByType
 select "state_key_nid", "event_nid" from "current_state" where "room_nid" = $1 and "type_nid" = $2;
+
+-- state.currentOfRooms
+select "current_state"."room_nid", "current_state"."type_nid", "events"."json", "events"."redacted_by_nid" from "current_state" inner join "events" on "events"."event_nid" = "current_state"."event_nid" where "current_state"."room_nid" = ANY($1) and "current_state"."type_nid" = ANY($2) and "current_state"."state_key_nid" = $3;
 
 -- state.nodes
 select * from "state_nodes" where "node_id" = ANY($1);

@@ -18,8 +18,14 @@ select "ignored_user_id" from "ignored_users" where "ignorer_user_id" = ?;
 -- accountData.ignoring
 select "ignorer_user_id" from "ignored_users" where "ignored_user_id" = ?;
 
+-- accountData.ofRooms
+select "scope", "account_data_type" as "type", "content" from "account_data" where "user_id" = ? and "scope" IN (SELECT value FROM json_each(?));
+
 -- accountData.ofScope
 select "scope", "account_data_type" as "type", "content" from "account_data" where "user_id" = ? and "scope" = ?;
+
+-- accountData.ofType
+select "scope", "account_data_type" as "type", "content" from "account_data" where "user_id" = ? and "scope" <> ? and "account_data_type" = ?;
 
 -- accountData.one
 select "content" from "account_data" where "user_id" = ? and "scope" = ? and "account_data_type" = ?;
@@ -186,6 +192,12 @@ delete from "forward_extremities" where "room_nid" = ?;
 -- events.extremities
 select "event_nid", "state_root" from "forward_extremities" where "room_nid" = ?;
 
+-- events.lastOfTypes
+select "asked"."number" as "room_nid", (SELECT max(stream_ordering) FROM (SELECT stream_ordering, type_nid FROM events WHERE room_nid = asked.number AND rejected = 0 AND soft_failed = 0 ORDER BY stream_ordering DESC LIMIT ?) AS newest WHERE "type_nid" IN (SELECT value FROM json_each(?))) as "place" from (SELECT value AS number FROM json_each(?)) as "asked";
+
+-- events.lastPlaces
+select "asked"."number" as "room_nid", (SELECT max(stream_ordering) FROM events WHERE room_nid = asked.number AND rejected = 0 AND soft_failed = 0) as "place" from (SELECT value AS number FROM json_each(?)) as "asked";
+
 -- events.nearestAfter
 select * from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = ? and "stream_ordering" is not null and "origin_server_ts" >= ? order by "origin_server_ts", "topological_ordering" limit ?;
 
@@ -218,6 +230,9 @@ select "event_nid" from "events" where rejected = 0 AND soft_failed = 0 and "roo
 
 -- events.roomTail
 select "event_nid" from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = ? and "stream_ordering" > ? and "stream_ordering" <= ? order by "stream_ordering" desc limit ?;
+
+-- events.scanTypes
+select min("stream_ordering") as "oldest", count(*) as "seen", max(CASE WHEN "type_nid" IN (SELECT value FROM json_each(?)) THEN stream_ordering END) as "place" from (select "stream_ordering", "type_nid" from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = ? and "stream_ordering" <= ? order by "stream_ordering" desc limit ?) as "newest";
 
 -- events.setRedacted
 update "events" set "redacted_by_nid" = ? where "event_nid" = ?;
@@ -429,11 +444,17 @@ select * from "receipts" where "room_nid" IN (SELECT value FROM json_each(?)) an
 -- receipts.deleteOldest
 delete from "receipts" where "user_id" = ? and "room_nid" = ? and "receipt_type" = ? and "stream_id" in (select "stream_id" from "receipts" where "user_id" = ? and "room_nid" = ? and "receipt_type" = ? order by "stream_id" desc limit 1000000 offset ?);
 
+-- receipts.ofEvents
+select * from "receipts" where "event_id" IN (SELECT value FROM json_each(?)) and ("receipt_type" = ? or user_id = ?);
+
 -- receipts.ofRoom
 select * from "receipts" where "room_nid" = ? and ("receipt_type" = ? or user_id = ?);
 
 -- receipts.ofUser
 select * from "receipts" where "user_id" = ? and "room_nid" = ?;
+
+-- receipts.ofUserInRooms
+select * from "receipts" where user_id = ? and "room_nid" IN (SELECT value FROM json_each(?));
 
 -- receipts.set
 insert into "receipts" ("user_id", "room_nid", "receipt_type", "thread_id", "event_id", "event_stream", "receipt_ts", "stream_id") values (?, ?, ?, ?, ?, ?, ?, ?) on conflict ("user_id", "room_nid", "receipt_type", "thread_id") do update set "event_id" = ?, "event_stream" = ?, "receipt_ts" = ?, "stream_id" = ? where "receipts"."event_stream" < ?;
@@ -555,8 +576,38 @@ update "refresh_tokens" set "replaced" = ? where "token_hash" = ? returning *;
 -- sessions.takeLogin
 delete from "login_tokens" where "token_hash" = ? returning "user_id", "expiry_ts";
 
+-- slidingSync.deleteConnections
+delete from "sliding_sync_connections" where "connection_nid" IN (SELECT value FROM json_each(?));
+
+-- slidingSync.deletePositions
+delete from "sliding_sync_positions" where "connection_nid" IN (SELECT value FROM json_each(?));
+
+-- slidingSync.idle
+select "connection_nid" from "sliding_sync_connections" where "last_used_ts" < ? order by "last_used_ts" limit ?;
+
+-- slidingSync.keepPositions
+delete from "sliding_sync_positions" where "connection_nid" = ? and NOT ("position_nid" IN (SELECT value FROM json_each(?)));
+
+-- slidingSync.ofDevice
+select "sliding_sync_connections".* from "sliding_sync_connections" where "user_id" = ? and "device_id" = ? order by "last_used_ts";
+
+-- slidingSync.ofDevices
+select "connection_nid" from "sliding_sync_connections" where "user_id" = ? and "device_id" IN (SELECT value FROM json_each(?));
+
+-- slidingSync.ofPosition
+select "sliding_sync_connections".* from "sliding_sync_connections" inner join "sliding_sync_positions" on "sliding_sync_positions"."connection_nid" = "sliding_sync_connections"."connection_nid" where "position_nid" = ?;
+
+-- slidingSync.positions
+select * from "sliding_sync_positions" where "connection_nid" = ? and "position_nid" <= ? order by "position_nid";
+
+-- slidingSync.setUsed
+update "sliding_sync_connections" set "last_used_ts" = ? where "connection_nid" = ?;
+
 -- state.currentByType
 select "state_key_nid", "event_nid" from "current_state" where "room_nid" = ? and "type_nid" = ?;
+
+-- state.currentOfRooms
+select "current_state"."room_nid", "current_state"."type_nid", "events"."json", "events"."redacted_by_nid" from "current_state" inner join "events" on "events"."event_nid" = "current_state"."event_nid" where "current_state"."room_nid" IN (SELECT value FROM json_each(?)) and "current_state"."type_nid" IN (SELECT value FROM json_each(?)) and "current_state"."state_key_nid" = ?;
 
 -- state.nodes
 select * from "state_nodes" where "node_id" IN (SELECT value FROM json_each(?));
