@@ -13,6 +13,7 @@ function emptyDatabase(dialect: Dialect): Database {
     dialect,
     healthy: true,
     rows,
+    scans: { dialect, rows },
     transaction: (work) => work({ dialect, rows, afterCommit: () => undefined, onRollback: () => undefined }),
     close: async () => undefined,
   }

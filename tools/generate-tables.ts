@@ -30,7 +30,8 @@ export async function renderTables(): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'myelin-tables-'))
   const database = new SqliteDatabase(join(folder, 'tables.db'), { durable: false })
   await upgradeSchema(database, migrations, () => undefined)
-  const tables = await database.rows<{ name: string }>("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name", [])
+  const tables = await database.rows<{ name: string }>(
+    "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name", [])
   const parts: string[] = []
   const members: string[] = []
   for (const { name } of tables) {

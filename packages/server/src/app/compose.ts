@@ -15,6 +15,7 @@ import { composeEngine } from './compose-engine.ts'
 import { composeMedia } from './compose-media.ts'
 import { composePersonal } from './compose-personal.ts'
 import { composeRooms } from './compose-rooms.ts'
+import { composeSearch } from './compose-search.ts'
 import { composeSync } from './compose-sync.ts'
 import { AutoJoin, type AutoJoinRules } from '#features/registration/auto-join.ts'
 import { parseSyncToken } from '#features/sync/sync.ts'
@@ -69,6 +70,9 @@ export async function compose(inputs: ComposeInputs) {
     accountData: personal.accountData, activity: personal.presence, profiles: identity.profiles, accounts: identity.accounts,
     aliases: finding.directory, relations: finding.relations, syncPosition,
   })
+  const searching = await composeSearch({
+    ...inputs, engine, stack, accountData: personal.accountData, relations: finding.relations, history: roomSlices.history,
+  })
   const upgrades = new Upgrades({ ...engine, directory: finding.directory, membership: roomSlices.membership, limits, position: () => engine.eventsStream.position })
   const autoJoin = new AutoJoin({
     ...engine, ...roomSlices, serverName, aliases: finding.directory, rules: autoJoinRules(config), logger: inputs.logger('synapse.handlers.register'),
@@ -90,6 +94,7 @@ export async function compose(inputs: ComposeInputs) {
     ...personal,
     ...finding,
     ...roomSlices,
+    ...searching,
     upgrades,
     sync,
     slidingSync,

@@ -27,6 +27,7 @@ import { reportsRoutes } from '#features/reports/reports.routes.ts'
 import { roomReadingRoutes } from '#features/rooms/room-reading.routes.ts'
 import { roomsRoutes } from '#features/rooms/rooms.routes.ts'
 import { slidingSyncRoutes } from '#features/sync/sliding/sliding-sync.routes.ts'
+import { searchRoutes } from '#features/search/search.routes.ts'
 import { syncRoutes } from '#features/sync/sync.routes.ts'
 import { thirdPartyRoutes } from '#features/third-party/third-party.routes.ts'
 import { typingRoutes } from '#features/typing/typing.routes.ts'
@@ -64,6 +65,7 @@ export const endpoints = [
   ...reportsRoutes,
   ...roomReadingRoutes,
   ...roomsRoutes,
+  ...searchRoutes,
   ...syncRoutes,
   ...slidingSyncRoutes,
   ...thirdPartyRoutes,

@@ -4,6 +4,7 @@
  */
 import type { Clock, Timer } from '#platform/clock.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
+import { Pace } from '#platform/jobs/pace.ts'
 import type { Logger } from '#platform/log/logger.ts'
 import type { Stream } from '#platform/streams/stream.ts'
 import { ConsumerPositionsStore } from './consumer-positions.store.ts'
@@ -22,7 +23,7 @@ export interface EventsWork {
 interface Needs {
   /** Name under which the position is stored. */
   readonly name: string
-  /** Where a consumer begins that never ran: with the first event, or with the next. */
+  /** Where a consumer begins that never ran: with the first event, history that was fetched later included, or with the next. */
   readonly begin: 'oldest' | 'next'
   readonly database: Database
   readonly events: Events
@@ -30,9 +31,16 @@ interface Needs {
   readonly clock: Clock
   readonly logger: Logger
   readonly work: EventsWork
+  /** Events wait so long for others, in ms, so that one batch serves many; who asks for `caughtUp` ends the wait. Default 0. */
+  readonly lingerMs?: number
+  /** How it catches up when it is more than `above` places behind: batches of about so many ms, and a pause after each. Without, as fast as it can. */
+  readonly pace?: { readonly above: number; readonly batchMs: number; readonly pauseMs: number }
 }
 
 const batchSize = 200
+/** First and smallest batch of a consumer that is paced. */
+const firstBatchSize = 50
+const leastBatchSize = 10
 /** Events without effect after which the position is stored nevertheless. */
 const idleReach = 1000
 const retryMs = 5000
@@ -42,15 +50,18 @@ export class EventsConsumer {
   readonly #positions: ConsumerPositionsStore
   #position: number
   #stored: number
+  readonly #stop = new AbortController()
+  readonly #pace: Pace | undefined
   #running: Promise<void> | undefined
   #retry: Timer | undefined
-  #stopped = false
+  #linger: Timer | undefined
 
   private constructor(needs: Needs, positions: ConsumerPositionsStore, position: number) {
     this.#needs = needs
     this.#positions = positions
     this.#position = position
     this.#stored = position
+    this.#pace = needs.pace && new Pace({ targetMs: needs.pace.batchMs, first: firstBatchSize, least: leastBatchSize })
   }
 
   /** Opens a consumer where it stopped and lets it run. */
@@ -58,13 +69,13 @@ export class EventsConsumer {
     const positions = new ConsumerPositionsStore(needs.database)
     let position = await positions.get(needs.name)
     if (position === undefined) {
-      position = needs.begin === 'next' ? needs.stream.position : 0
+      position = needs.begin === 'next' ? needs.stream.position : Number.MIN_SAFE_INTEGER
       const first = position
       await needs.database.transaction((tx) => positions.set(tx, needs.name, first))
     }
     const consumer = new EventsConsumer(needs, positions, position)
     needs.stream.onAdvance(() => consumer.#wake())
-    consumer.#wake()
+    consumer.#start()
     return consumer
   }
 
@@ -73,16 +84,22 @@ export class EventsConsumer {
     return this.#needs.stream.position - this.#position
   }
 
-  /** Resolves once everything was worked on that had happened when it was called, or when the work failed and waits for its next attempt. */
-  async caughtUp(): Promise<void> {
+  /**
+   * Resolves once everything was worked on that had happened when it was called, or when the work failed and waits for its next attempt.
+   * @param atMost resolves at once where more places than this are still to come
+   */
+  async caughtUp(atMost = Number.POSITIVE_INFINITY): Promise<void> {
+    if (this.lag > atMost) return
     const target = this.#needs.stream.position
+    this.#start()
     while (this.#position < target && this.#running) await this.#running
   }
 
   /** Finishes the batch that runs, and stores the position. */
   async stop(): Promise<void> {
-    this.#stopped = true
+    this.#stop.abort()
     this.#retry?.cancel()
+    this.#linger?.cancel()
     await this.#running
     if (this.#stored === this.#position) return
     try {
@@ -93,17 +110,35 @@ export class EventsConsumer {
   }
 
   #wake(): void {
-    if (this.#running || this.#retry || this.#stopped) return
+    const { lingerMs = 0, clock } = this.#needs
+    if (this.#running || this.#isStopped) return
+    if (lingerMs === 0 || this.lag >= batchSize) this.#start()
+    else this.#linger ??= clock.after(lingerMs, () => this.#start())
+  }
+
+  #start(): void {
+    this.#linger?.cancel()
+    this.#linger = undefined
+    if (this.#running || this.#retry || this.#isStopped || this.lag === 0) return
     this.#running = this.#run().finally(() => {
       this.#running = undefined
       if (this.lag > 0) this.#wake()
     })
   }
 
+  get #isStopped(): boolean {
+    return this.#stop.signal.aborted
+  }
+
   async #run(): Promise<void> {
     try {
-      while (!this.#stopped && this.lag > 0) await this.#batch()
+      const { pace, clock } = this.#needs
+      while (!this.#isStopped && this.lag > 0) {
+        await this.#batch()
+        if (pace && this.lag > pace.above) await clock.sleep(pace.pauseMs, this.#stop.signal)
+      }
     } catch (error) {
+      if (this.#isStopped && error === this.#stop.signal.reason) return
       this.#needs.logger.error('Events could not be worked on; it is tried again.', { consumer: this.#needs.name, position: this.#position, error })
       this.#retry = this.#needs.clock.after(retryMs, () => {
         this.#retry = undefined
@@ -115,23 +150,25 @@ export class EventsConsumer {
   async #batch(): Promise<void> {
     const { stream, work } = this.#needs
     const upTo = stream.position
-    const { events, end } = await this.#read(upTo)
+    const began = performance.now()
+    const { events, end } = await this.#read(upTo, Math.min(batchSize, this.#pace?.next ?? batchSize))
     const write = await work.process(events)
     this.#position = end
     if (write || end - this.#stored >= idleReach) await this.#store(write ?? (async () => undefined))
+    this.#pace?.ran(events.length, performance.now() - began)
   }
 
   /** The next events as they are now, and the place up to which they reach. */
-  async #read(upTo: number): Promise<{ events: readonly StoredEvent[]; end: number }> {
+  async #read(upTo: number, limit: number): Promise<{ events: readonly StoredEvent[]; end: number }> {
     const { stream, events } = this.#needs
-    const recent = stream.since(this.#position)?.slice(0, batchSize)
+    const recent = stream.since(this.#position)?.slice(0, limit)
     if (!recent) {
-      const found = await events.streamAfter(this.#position, upTo, batchSize)
-      return { events: found, end: found.length < batchSize ? upTo : (found.at(-1)?.streamOrdering ?? upTo) }
+      const found = await events.streamAfter(this.#position, upTo, limit)
+      return { events: found, end: found.length < limit ? upTo : (found.at(-1)?.streamOrdering ?? upTo) }
     }
     const current = await events.byNids(recent.map(({ row }) => row.event.nid))
     const found = recent.map(({ row: { event } }) => current.get(event.nid) ?? event)
-    return { events: found, end: recent.length < batchSize ? upTo : (recent.at(-1)?.id ?? upTo) }
+    return { events: found, end: recent.length < limit ? upTo : (recent.at(-1)?.id ?? upTo) }
   }
 
   async #store(write: (tx: Tx) => Promise<void>): Promise<void> {

@@ -98,6 +98,12 @@ export class Events {
     return this.#fromRows(await this.#store.streamAfter(after, upTo, limit))
   }
 
+  /** Events at places of the stream, by place. */
+  async byPlaces(places: readonly number[]): Promise<Map<number, StoredEvent>> {
+    const events = places.length === 0 ? [] : await this.#fromRows(await this.#store.byPlaces(places))
+    return new Map(events.map((event) => [event.streamOrdering ?? 0, event]))
+  }
+
   /** Events of a room nearest to a time, nearest first; visibility is the caller's. */
   async nearest(room: Room, ts: number, direction: 'forward' | 'backward', limit: number): Promise<StoredEvent[]> {
     return this.#fromRows(await this.#store.nearest(room.nid, ts, direction, limit))

@@ -17,8 +17,9 @@ const newest = migrations.at(-1)?.version ?? 0
 const silent = (): void => undefined
 
 async function tablesOf(database: Database): Promise<string[]> {
+  // An index of texts keeps its data in shadow tables, which are its own.
   const text = database.dialect === 'sqlite'
-    ? "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    ? "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type <> 'shadow' AND name NOT LIKE 'sqlite_%'"
     : "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = 'public' AND table_type = 'BASE TABLE'"
   return (await database.rows<{ name: string }>(text, [])).map(({ name }) => name).filter((name) => !books.has(name)).sort()
 }
@@ -47,6 +48,7 @@ async function definitionsOf(database: Database): Promise<string[]> {
 function valueOf(type: string, row: number): unknown {
   if (/^(TEXT|text)$/.test(type)) return `value ${row}`
   if (/^(BLOB|bytea)$/.test(type)) return Buffer.from([row])
+  if (type === 'tsvector') return `'value':${row}`
   if (type === 'boolean') return row % 2 === 0
   return row
 }

@@ -1,5 +1,6 @@
 /** A database that fails, or is cut off with its process or its power, at the n-th write. */
 import { StorageError, type Database, type Tx } from '#platform/db/database.ts'
+import type { Runner } from '#platform/db/query.ts'
 import { committedEnd, copyDatabase, dropUnsynced, type LogPosition } from './wal.ts'
 
 /**
@@ -32,6 +33,10 @@ export class CutDatabase implements Database {
     this.#path = path
     this.dialect = inner.dialect
     this.#acknowledgesEarly = options.acknowledgesEarly ?? false
+  }
+
+  get scans(): Runner {
+    return { dialect: this.dialect, rows: (text, values) => (this.#dead ? Promise.reject(new StorageError('The process has ended.')) : this.#inner.scans.rows(text, values)) }
   }
 
   get healthy(): boolean {

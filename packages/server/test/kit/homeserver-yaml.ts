@@ -39,6 +39,7 @@ rc_media_create: ${unlimited}
 rc_presence: {per_user: ${unlimited}}
 rc_reports: ${unlimited}
 rc_room_creation: ${unlimited}
+rc_search: ${unlimited}
 rc_user_directory: ${unlimited}
 `
 

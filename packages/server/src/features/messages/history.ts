@@ -5,7 +5,7 @@
  */
 import { refuse } from '@myelin/protocol/errors.ts'
 import type { EventId, RoomId } from '@myelin/protocol/ids/ids.ts'
-import type { EventFilter, RelatedBy } from '@myelin/protocol/filters/event-filter.ts'
+import { allEvents, type EventFilter, type RelatedBy } from '@myelin/protocol/filters/event-filter.ts'
 import type { ClientEvents, Reader } from '#engine/client-events.ts'
 import type { Events } from '#engine/events.ts'
 import type { Position } from '#engine/room-point.ts'
@@ -62,6 +62,20 @@ export interface HistoryPage {
   readonly state: readonly string[]
 }
 
+/** What came before and after an event, nearest first, with the tokens from which reading goes on. */
+export interface Surroundings {
+  readonly before: readonly VisibleEvent[]
+  readonly after: readonly VisibleEvent[]
+  readonly start: string
+  readonly end: string
+}
+
+/** How many events are wanted around one. */
+export interface Reach {
+  readonly before: number
+  readonly after: number
+}
+
 /** The surroundings of an event; events are JSON texts. */
 export interface EventContext {
   readonly start: string
@@ -110,19 +124,30 @@ export class History {
     const view = await this.#needs.access.assertReadable(room, requester.userId)
     const shown = await this.#visibleEvent(requester, room, eventId)
     const half = Math.floor(Math.min(maxLimit, Math.max(0, limit)) / 2)
-    const request = { from: undefined, to: undefined, limit: half, filter }
-    const nothing = { visible: [], next: undefined }
-    const before = half === 0 ? nothing : await this.#read(requester, room, { ...request, direction: 'backward' }, pointBefore(shown.event), undefined)
-    const after = half === 0 ? nothing : await this.#read(requester, room, { ...request, direction: 'forward' }, pointAfter(shown.event), undefined)
+    const { before, after, start, end } = await this.around(requester, shown.event, { before: half, after: half }, filter)
     const reader = readerOf(requester)
-    const last = after.visible.at(-1)?.event ?? shown.event
+    const last = after.at(-1)?.event ?? shown.event
     return {
-      start: formatRoomPoint(before.next ?? pointBefore(before.visible.at(-1)?.event ?? shown.event)),
-      end: formatRoomPoint(after.next ?? pointAfter(last)),
+      start,
+      end,
       event: await this.#needs.clientEvents.formatOne(reader, shown),
-      before: await this.#needs.clientEvents.format(reader, before.visible),
-      after: await this.#needs.clientEvents.format(reader, after.visible),
-      state: await this.#stateAt(reader, view, last, [...before.visible, shown, ...after.visible], filter),
+      before: await this.#needs.clientEvents.format(reader, before),
+      after: await this.#needs.clientEvents.format(reader, after),
+      state: await this.#stateAt(reader, view, last, [...before, shown, ...after], filter),
+    }
+  }
+
+  /** What the requester may read around an event; whether the event itself may be read is the caller's. */
+  async around(requester: Requester, event: StoredEvent, reach: Reach, filter: EventFilter = allEvents): Promise<Surroundings> {
+    const read = (direction: 'forward' | 'backward', limit: number): Promise<{ visible: readonly VisibleEvent[]; next: Position | undefined }> | undefined =>
+      limit === 0 ? undefined : this.#read(requester, event.room, { from: undefined, to: undefined, limit, filter, direction }, step(event, direction), undefined)
+    const before = await read('backward', reach.before)
+    const after = await read('forward', reach.after)
+    return {
+      before: before?.visible ?? [],
+      after: after?.visible ?? [],
+      start: formatRoomPoint(before?.next ?? pointBefore(before?.visible.at(-1)?.event ?? event)),
+      end: formatRoomPoint(after?.next ?? pointAfter(after?.visible.at(-1)?.event ?? event)),
     }
   }
 

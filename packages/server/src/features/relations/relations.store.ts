@@ -4,7 +4,7 @@ import type { Position } from '#engine/room-point.ts'
 import { BulkInsert } from '#platform/db/bulk-insert.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
 import { anyOf } from '#platform/db/dialect.ts'
-import { buildersFor, prepare, run, type Prepared } from '#platform/db/query.ts'
+import { buildersFor, prepare, run, type Prepared, type Runner } from '#platform/db/query.ts'
 import type { EventRelationsTable, Tables, ThreadsTable } from '#schema/tables.gen.ts'
 
 type OwnTables = Pick<Tables, 'event_relations' | 'threads' | 'events'>
@@ -103,9 +103,9 @@ export class RelationsStore {
     return (await this.#annotation.first(this.#database, query)) !== undefined
   }
 
-  /** What events relate to, read inside of a transaction. */
-  parentsOf(tx: Tx, eventIds: readonly string[]): Promise<{ room_nid: number; relates_to: string }[]> {
-    return this.#parentsOf.all(tx, { eventIds })
+  /** What events relate to. */
+  parentsOf(runner: Runner, eventIds: readonly string[]): Promise<{ room_nid: number; relates_to: string }[]> {
+    return this.#parentsOf.all(runner, { eventIds })
   }
 
   /** Numbers of descendants of an event, in the order of the query's direction. */

@@ -22,7 +22,7 @@ import type { CacheBudget } from '#platform/cache/cache.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
 import type { Requester } from '#platform/http/requester.ts'
 import { Aggregations, type IgnoredUsers } from './aggregations.ts'
-import { ChildrenCache } from './children.ts'
+import { ChildrenCache, replacementKey } from './children.ts'
 import { relationOf, relationTypeOf, type Relation } from './relation.ts'
 import { RelationsStore } from './relations.store.ts'
 
@@ -121,6 +121,31 @@ export class Relations implements CommitParticipant {
     const byNid = new Map(events.map((event) => [event.nid, byParent.get(event.event.eventId) ?? []]))
     return (nid) => (wantedSenders, wantedTypes) => (byNid.get(nid) ?? []).some((row) =>
       (!wantedSenders || wantedSenders.includes(senders.get(row.sender_nid) ?? '')) && (!wantedTypes || wantedTypes.includes(row.relation_type)))
+  }
+
+  /** The most recent valid replacement of each of the events, by event id; of events without one, nothing. */
+  async replacements(room: Room, events: readonly StoredEvent[]): Promise<ReadonlyMap<string, StoredEvent>> {
+    const children = await this.children.of(room, events.filter((event) => !event.redactedBecause && relationTypeOf(event.event.content) !== 'm.replace'))
+    const nids = new Map<string, number>()
+    for (const { event } of events) {
+      const newest = children.get(event.eventId)?.replacements.get(replacementKey(event.sender, event.type))
+      if (newest) nids.set(event.eventId, newest.nid)
+    }
+    const loaded = nids.size === 0 ? new Map<number, StoredEvent>() : await this.#needs.events.byNids([...nids.values()])
+    const found = new Map<string, StoredEvent>()
+    for (const [eventId, nid] of nids) {
+      const replacement = loaded.get(nid)
+      if (replacement) found.set(eventId, replacement)
+    }
+    return found
+  }
+
+  /** The events to which some events relate, also where a redaction has taken that from their content. */
+  async parentsOf(room: Room, events: readonly StoredEvent[]): Promise<StoredEvent[]> {
+    if (events.length === 0 || !(await this.children.hasAny(room.nid))) return []
+    const rows = await this.#store.parentsOf(this.#needs.database, events.map(({ event }) => event.eventId))
+    const ids = new Set(rows.filter((row) => row.room_nid === room.nid).map((row) => row.relates_to as EventId))
+    return this.#needs.events.byIds(room, [...ids])
   }
 
   /** A page of the events that relate to an event. @throws M_NOT_FOUND, M_INVALID_PARAM */

@@ -16,6 +16,11 @@ export interface Database extends Runner {
    * alone when its own `work` throws. Never call it inside of another transaction.
    */
   transaction<Result>(work: (tx: Tx) => Promise<Result>): Promise<Result>
+  /**
+   * Runs reads that take long (search, statistics, exports) beside the event loop, a few at a time; they see what is committed. A read cannot be
+   * cut off, so each bounds what it looks at. Rejects with M_LIMIT_EXCEEDED where too many wait.
+   */
+  readonly scans: Runner
   /** Whether the last commit succeeded; a failed one turns the health check red until the next that succeeds. */
   readonly healthy: boolean
   close(): Promise<void>

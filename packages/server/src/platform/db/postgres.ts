@@ -4,6 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
 import { refuse } from '@myelin/protocol/errors.ts'
 import { Effects, StorageError, type Database, type Tx } from './database.ts'
+import { PostgresScanner } from './postgres-scanner.ts'
 import { isCertain, postgresFailure } from './storage-failure.ts'
 import { StorageHealth } from './storage-health.ts'
 
@@ -75,6 +76,7 @@ class PostgresTx extends Effects implements Tx {
 /** The PostgreSQL engine, isolation READ COMMITTED. */
 export class PostgresDatabase implements Database {
   readonly dialect = 'postgres'
+  readonly scans = new PostgresScanner(this)
   readonly #pool: pg.Pool
   readonly #outcomeLimitMs: number
   /** Commits whose answer was lost, until it is known what became of them. */

@@ -71,8 +71,8 @@ export class SqliteConnection {
   }
 }
 
-/** A value as the driver takes it: lists travel as JSON (see `anyOf`), flags as 0 and 1. */
-function bindable(value: unknown): SQLInputValue {
+/** A value as the driver takes it: lists travel as JSON (see `anyOf`), flags as 0 and 1. @throws M_INVALID_PARAM for text with NUL */
+export function bindable(value: unknown): SQLInputValue {
   if (typeof value === 'string') {
     if (value.includes('\0')) throw refuse('M_INVALID_PARAM', 'Text must not contain the NUL character; remove it and try again.')
     return value

@@ -1,7 +1,8 @@
-/** SQLite through the runtime's own driver: one writer that commits groups, one reader that sees committed data only. */
+/** SQLite through the runtime's own driver: one writer that commits groups, one reader that sees committed data only, and a thread for long reads. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { Effects, StorageError, type Database, type Tx } from './database.ts'
 import { SqliteConnection } from './sqlite-connection.ts'
+import { SqliteScanner } from './sqlite-scanner.ts'
 import { isBusy, sqliteFailure } from './storage-failure.ts'
 import { StorageHealth } from './storage-health.ts'
 
@@ -39,6 +40,7 @@ class SqliteTx extends Effects implements Tx {
 /** The SQLite engine. Groups form by themselves: while a commit runs, requests wait in the sockets and become the next group. */
 export class SqliteDatabase implements Database {
   readonly dialect = 'sqlite'
+  readonly scans: SqliteScanner
   readonly #path: string
   readonly #synchronous: 'FULL' | 'OFF'
   readonly #reader: SqliteConnection
@@ -59,6 +61,7 @@ export class SqliteDatabase implements Database {
     this.#synchronous = options.durable === false ? 'OFF' : 'FULL'
     this.#writer = this.#openWriter()
     this.#reader = new SqliteConnection(path, { synchronous: 'FULL', readOnly: true })
+    this.scans = new SqliteScanner(path)
   }
 
   get healthy(): boolean {
@@ -81,6 +84,7 @@ export class SqliteDatabase implements Database {
     this.#closed = true
     this.#health.stop()
     if (this.#scheduled) await new Promise<void>((resolve) => this.#idle.push(resolve))
+    await this.scans.close()
     this.#reader.close()
     this.#writer.close()
   }

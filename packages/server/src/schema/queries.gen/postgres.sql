@@ -186,6 +186,9 @@ select * from "events" where "event_id" = ANY($1);
 -- events.byNids
 select * from "events" where "event_nid" = ANY($1);
 
+-- events.byPlaces
+select * from "events" where "stream_ordering" = ANY($1);
+
 -- events.deleteExtremities
 delete from "forward_extremities" where "room_nid" = $1;
 

@@ -186,6 +186,9 @@ select * from "events" where "event_id" IN (SELECT value FROM json_each(?));
 -- events.byNids
 select * from "events" where "event_nid" IN (SELECT value FROM json_each(?));
 
+-- events.byPlaces
+select * from "events" where "stream_ordering" IN (SELECT value FROM json_each(?));
+
 -- events.deleteExtremities
 delete from "forward_extremities" where "room_nid" = ?;
 
