@@ -10,7 +10,7 @@ import { Client } from './client.ts'
 import { launchOf, type PostgresServer } from './launches.ts'
 import { growth, renderGrowth } from './growth.ts'
 import { startPostgres } from './postgres.ts'
-import { delivery, devices, prepare, sending, state, syncing, type Figures } from './scenarios.ts'
+import { delivery, devices, prepare, searching, sending, state, syncing, type Figures } from './scenarios.ts'
 import { Server } from './server.ts'
 import { durationMs, soak } from './soak.ts'
 import { renderTable } from './table.ts'
@@ -23,6 +23,8 @@ const { values } = parseArgs({
     profile: { type: 'boolean', default: false },
     growth: { type: 'boolean', default: false },
     soak: { type: 'string' },
+    messages: { type: 'string', default: '5000' },
+    only: { type: 'string' },
   },
 })
 
@@ -31,7 +33,11 @@ async function run(kind: 'synapse' | 'myelin', engine: 'sqlite' | 'postgres', fo
   try {
     const count = Number(values.count) * (kind === 'myelin' ? 4 : 1)
     const bench = await prepare(server, new Client(port))
-    for (const scenario of [() => sending(bench, count), () => delivery(bench, 100), () => syncing(bench), () => state(bench, 2000), () => devices(bench)]) await scenario()
+    const scenarios: Readonly<Record<string, () => Promise<void>>> = {
+      sending: () => sending(bench, count), delivery: () => delivery(bench, 100), syncing: () => syncing(bench), state: () => state(bench, 2000),
+      devices: () => devices(bench), searching: () => searching(bench, Number(values.messages)),
+    }
+    for (const [name, scenario] of Object.entries(scenarios)) if (values.only === undefined || values.only === name) await scenario()
     bench.figures.set('memory loaded, MiB', server.memoryMib())
     return bench.figures
   } finally {

@@ -29,6 +29,7 @@ rc_joins: {local: ${generous}, remote: ${generous}}
 rc_joins_per_room: ${generous}
 rc_invites: {per_room: ${generous}, per_user: ${generous}, per_issuer: ${generous}}
 rc_room_creation: ${generous}
+rc_search: ${generous}
 presence: {enabled: false}
 `
 

@@ -179,3 +179,32 @@ export async function devices(bench: Bench): Promise<void> {
     client.call('PUT', `/sendToDevice/org.example.bench/bench${index}`, { messages }, asker?.token))
   figures.set('to-device to 200 devices, CPU ms', toDevice.cpuMs)
 }
+
+/** A text of words of which few are frequent and most are rare, always the same for a number. */
+function prose(index: number): string {
+  let state = index * 2_654_435_761 + 1
+  const random = (): number => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    return state / 2 ** 32
+  }
+  const length = 1 + Math.floor(random() * 24)
+  return Array.from({ length }, () => `word${Math.floor(20_000 * random() ** 4).toString(36)}`).join(' ')
+}
+
+/** Searching for frequent and rare words among many messages in several rooms, in both orders, with context. */
+export async function searching(bench: Bench, messages: number): Promise<void> {
+  const { client, users, figures, server } = bench
+  const [searcher] = users
+  const rooms: string[] = []
+  for (let index = 0; index < 20; index += 1) rooms.push(String((await client.call('POST', '/createRoom', { preset: 'public_chat' }, searcher?.token))['room_id']))
+  await inLanes(messages, 16, (index) =>
+    client.call('PUT', at(rooms[index % rooms.length] ?? '', `/send/m.room.message/prose${index}`), { msgtype: 'm.text', body: prose(index) }, searcher?.token))
+  const ask = (term: string, order: string, more: object = {}): Promise<unknown> =>
+    client.call('POST', '/search', { search_categories: { room_events: { search_term: term, order_by: order, ...more } } }, searcher?.token)
+  await ask('word0', 'recent')
+  const terms = ['word0', 'word1', 'worda', 'word5 word1', 'wordfe8']
+  for (const [name, order, more] of [['recent', 'recent', {}], ['rank', 'rank', {}], ['recent with context', 'recent', { event_context: { before_limit: 1, after_limit: 1, include_profile: true } }]] as const) {
+    const searches = await measure(server, 100, () => inLanes(100, 4, (index) => ask(terms[index % terms.length] ?? '', order, more)))
+    figures.set(`search, ${name}, CPU ms`, searches.cpuMs)
+  }
+}

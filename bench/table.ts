@@ -22,6 +22,9 @@ const floors: Readonly<Record<string, number>> = {
   'keys query of 200 devices, CPU ms': 1 / 8,
   'keys claim of 200 devices, CPU ms': 1 / 8,
   'to-device to 200 devices, CPU ms': 1 / 8,
+  'search, recent, CPU ms': 1 / 5,
+  'search, rank, CPU ms': 1 / 5,
+  'search, recent with context, CPU ms': 1 / 5,
 }
 
 function figure(value: number | undefined): string {

@@ -11,7 +11,7 @@ const source = join(root, 'packages/server/src')
 const target = join(root, 'packages/server/dist/bundle')
 
 /** Programs: the command line, and what it starts as processes and threads of their own. */
-const entries = ['cli/main.ts', 'platform/images/image-process.ts']
+const entries = ['cli/main.ts', 'platform/images/image-process.ts', 'platform/db/sqlite-scan-thread.ts']
 
 /** Written from more than one process at once in the worst case, each file is replaced whole. */
 function replace(name: string, contents: Uint8Array): void {

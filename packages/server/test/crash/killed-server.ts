@@ -114,7 +114,7 @@ export class KilledServer {
       cluster.create()
       args = `psycopg2, args: {user: postgres, dbname: postgres, host: "${cluster.folder}", port: ${cluster.port}}`
     }
-    const limits = ['rc_message', 'rc_registration', 'rc_room_creation', 'rc_media_create'].map((name) => `${name}: ${unlimited}`)
+    const limits = ['rc_message', 'rc_registration', 'rc_room_creation', 'rc_media_create', 'rc_search'].map((name) => `${name}: ${unlimited}`)
     writeFileSync(`${folder}/homeserver.yaml`, [
       'server_name: crash.example', 'report_stats: false', 'enable_registration: true', 'enable_registration_without_verification: true',
       'macaroon_secret_key: secret', 'form_secret: secret', 'suppress_key_server_warning: true', ...limits,

@@ -138,6 +138,7 @@ export class Load {
     receipt: (id) => this.#receipt(id),
     pusher: (id) => this.#pusher(id),
     keyBackup: (id) => this.#keyBackup(id),
+    search: (id) => this.#search(id),
   }
 
   /** Writes with several hands until the server stops answering. */
@@ -318,5 +319,19 @@ export class Load {
     const key = { first_message_index: 1, forwarded_count: 0, is_verified: false, session_data: { ciphertext: id, ephemeral: 'e', mac: 'm' } }
     await session.send('PUT', at, key)
     this.journal.must(`the backup of ${session.userId}`, async () => assert.deepEqual(await session.send('GET', at), key))
+  }
+
+  async #search(id: string): Promise<void> {
+    const send = `${client}/rooms/${path(this.#room)}/send/m.room.message`
+    const { event_id: event } = await this.#alice.send('PUT', `${send}/s-${id}`, { msgtype: 'm.text', body: `find ${id}` })
+    const { event_id: hidden } = await this.#alice.send('PUT', `${send}/h-${id}`, { msgtype: 'm.text', body: `hide ${id}` })
+    await this.#alice.send('PUT', `${client}/rooms/${path(this.#room)}/redact/${path(String(hidden))}/h-${id}`, {})
+    this.journal.must(`a search finds ${String(event)}, once`, async () => {
+      const query = { search_categories: { room_events: { search_term: id, filter: { limit: 10 } } } }
+      const { search_categories: found } = await this.#bob.send('POST', `${client}/search`, query)
+      const [text, eventId] = [JSON.stringify(found), JSON.stringify(event)]
+      assert.equal(text.split(`"event_id":${eventId}`).length, 2, text)
+      assert.ok(!text.includes(JSON.stringify(hidden)), 'what was redacted is not found')
+    })
   }
 }

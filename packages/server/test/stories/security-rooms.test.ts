@@ -234,5 +234,13 @@ test('case 89: a redacted event is gone wherever it was shown', async (t) => {
   ]
   for (const reading of readings) for (const reader of [alice, bob]) assert.ok(!(await reader.get(reading)).text.includes('sensitive'), reading)
   assert.deepEqual(await alice.get(`${at(room)}/state/m.room.topic/`).ok(), {})
+  for (const order_by of ['rank', 'recent']) {
+    const found = await alice.post('/search', { search_categories: { room_events: { search_term: 'sensitive', order_by, event_context: {}, include_state: true } } })
+    assert.ok(!found.text.replace('"highlights":["sensitive"]', '').includes('sensitive'))
+  }
+  const { database, searchIndexing } = server.services
+  await searchIndexing.caughtUp()
+  const index = database.dialect === 'postgres' ? 'SELECT document::text AS words FROM event_search' : 'SELECT words FROM event_search'
+  assert.ok(!JSON.stringify(await database.rows(index, [])).includes('sensit'))
   await unharmed()
 })

@@ -122,6 +122,15 @@ async function furtherReadings(client: TestClient, who: Who, scene: Readable): P
   assert.deepEqual(present, seesAll ? ['@knocked:test.example'] : [], `${who} sees only the members of their time`)
 }
 
+/** Search finds what the user can read in rooms that have to do with the user. */
+async function searching(client: TestClient, who: Who, visibility: string, names: readonly string[]): Promise<void> {
+  const body = { search_categories: { room_events: { search_term: 'early or middle or late', order_by: 'recent', filter: { limit: 100 } } } }
+  const categories = (await client.post('/search', body).ok())['search_categories'] as { room_events: { results: { result: { content: { body: string } } }[] } }
+  const found = categories.room_events.results.map(({ result }) => result.content.body).filter((text) => !text.startsWith('thread')).reverse()
+  const readable = who === 'invited' && visibility === 'invited' ? ['middle', 'late'] : names
+  assert.deepEqual(found, who === 'stranger' ? [] : readable, `${who} finds`)
+}
+
 for (const [visibility, table] of Object.entries(expected)) {
   test(`case 77: what is seen of a room whose history is ${visibility}`, async (t) => {
     const { room, users, latest, ...events } = await scene(t, visibility)
@@ -137,6 +146,7 @@ for (const [visibility, table] of Object.entries(expected)) {
           if (names.includes(name) || afterInvite) assert.equal((await event.ok())['event_id'], events[name])
           else await event.fails(404, 'M_NOT_FOUND')
         }
+        await searching(client, who, visibility, names)
         const mayRead = names.length > 0
         await furtherReadings(client, who, { visibility, room, latest, names, mayRead, ...events })
         if (!mayRead) {

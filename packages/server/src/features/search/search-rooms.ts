@@ -7,49 +7,45 @@ import type { EventFilter } from '@myelin/protocol/filters/event-filter.ts'
 import { isObject, own } from '@myelin/protocol/json/json.ts'
 import type { Memberships } from '#engine/memberships.ts'
 import type { Room } from '#engine/room.ts'
+import type { RoomStates } from '#engine/room-states.ts'
 import type { RoomWriter } from '#engine/room-writer.ts'
-import type { Rooms } from '#engine/rooms.ts'
 
 interface Needs {
-  readonly rooms: Rooms
   readonly memberships: Memberships
+  readonly states: RoomStates
   readonly writer: RoomWriter
 }
 
 /** Rooms that were replaced one after the other are followed so far back. */
 const mostPredecessors = 20
 
-/** The rooms by number. A filter that names a room means its predecessors as well. */
-export async function searchedRooms(needs: Needs, userId: string, filter: EventFilter): Promise<ReadonlyMap<number, Room>> {
-  const known = new Map<number, Room>()
+/** The rooms. A filter that names a room means its predecessors as well. */
+export async function searchedRooms(needs: Needs, userId: string, filter: EventFilter): Promise<readonly Room[]> {
+  const known = new Map<string, Room>()
   // What can be read of a room that was left, or of one to which the user is invited anew, is asked for each event.
-  for (const { room, forgotten } of (await needs.memberships.ofUser(userId)).values()) if (!forgotten) known.set(room.nid, room)
+  for (const { room, forgotten } of (await needs.memberships.ofUser(userId)).values()) if (!forgotten) known.set(room.id, room)
   const wanted = filter.rooms ? await withPredecessors(needs, known, filter.rooms) : known
   const unwanted = new Set(filter.notRooms)
-  const searched = new Map<number, Room>()
-  for (const room of wanted.values()) if (!unwanted.has(room.id) && !(await isEncrypted(needs, room))) searched.set(room.nid, room)
-  return searched
+  const rooms = [...wanted.values()].filter((room) => !unwanted.has(room.id))
+  const encrypted = await needs.states.roomsWith(rooms, 'm.room.encryption', '')
+  return rooms.filter((room) => !encrypted.has(room.nid))
 }
 
-async function withPredecessors(needs: Needs, known: ReadonlyMap<number, Room>, roomIds: readonly string[]): Promise<Map<number, Room>> {
-  const wanted = new Map<number, Room>()
-  for (const roomId of new Set(roomIds)) {
-    let room = await needs.rooms.get(roomId)
-    for (let step = 0; room && known.has(room.nid) && !wanted.has(room.nid) && step <= mostPredecessors; step += 1) {
-      wanted.set(room.nid, room)
-      room = await predecessor(needs, room)
+async function withPredecessors(needs: Needs, known: ReadonlyMap<string, Room>, roomIds: readonly string[]): Promise<ReadonlyMap<string, Room>> {
+  const wanted = new Map<string, Room>()
+  for (const roomId of roomIds) {
+    let room = known.get(roomId)
+    for (let step = 0; room && !wanted.has(room.id) && step <= mostPredecessors; step += 1) {
+      wanted.set(room.id, room)
+      room = known.get((await predecessorOf(needs, room)) ?? '')
     }
   }
   return wanted
 }
 
-async function predecessor(needs: Needs, room: Room): Promise<Room | undefined> {
+async function predecessorOf(needs: Needs, room: Room): Promise<string | undefined> {
   const create = await (await needs.writer.view(room)).state('m.room.create', '')
   const named = create && own(create.event.content, 'predecessor')
   const roomId = isObject(named) ? own(named, 'room_id') : undefined
-  return typeof roomId === 'string' ? needs.rooms.get(roomId) : undefined
-}
-
-async function isEncrypted(needs: Needs, room: Room): Promise<boolean> {
-  return (await (await needs.writer.view(room)).state('m.room.encryption', '')) !== undefined
+  return typeof roomId === 'string' ? roomId : undefined
 }

@@ -128,6 +128,9 @@ test('hostile terms and bodies are answered, never 500', async (t) => {
     await send({ search_term: 'near' }, query).fails(400, 'M_INVALID_PARAM')
   }
   await send({ search_term: 'near' }, forged(['rank', 9e15, 1, -9e15, 0, 'room_id', '\0', 'sender', '__proto__'])).ok()
+  const many = Array.from({ length: 501 }, (_, index) => `@user${index}:test.example`)
+  for (const filter of [{ senders: many }, { not_senders: many }]) await send({ search_term: 'near', filter }).fails(400, 'M_INVALID_PARAM')
+  await send({ search_term: 'near', filter: { rooms: Array.from({ length: 10_000 }, (_, index) => `!room${index}:test.example`) } }).ok()
   assert.deepEqual(await alice.post('/search', { search_categories: {} }).ok(), { search_categories: {} })
   assert.deepEqual(server.errors, [])
 })

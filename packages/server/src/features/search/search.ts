@@ -10,13 +10,13 @@ import type { Events } from '#engine/events.ts'
 import type { EventsConsumer } from '#engine/events-consumer.ts'
 import type { Memberships } from '#engine/memberships.ts'
 import type { Names } from '#engine/names.ts'
+import type { RoomStates } from '#engine/room-states.ts'
 import type { Room } from '#engine/room.ts'
 import type { RoomWriter } from '#engine/room-writer.ts'
-import type { Rooms } from '#engine/rooms.ts'
 import type { StoredEvent } from '#engine/stored-event.ts'
 import type { Visibility, VisibleEvent } from '#engine/visibility.ts'
 import type { Requester } from '#platform/http/requester.ts'
-import type { TextHit, TextIndex, TextQuery } from '#platform/db/text-index.ts'
+import type { TextHit, TextIndex, TextOrder, TextQuery } from '#platform/db/text-index.ts'
 import { searchedRooms } from './search-rooms.ts'
 import { keyFacet, senderFacet } from './search.consumer.ts'
 import { searchTermOf, type SearchTerm } from './search-term.ts'
@@ -38,8 +38,8 @@ interface Needs {
   readonly isEnabled: boolean
   readonly index: TextIndex
   readonly indexing: Pick<EventsConsumer, 'caughtUp'>
-  readonly rooms: Rooms
   readonly events: Events
+  readonly states: RoomStates
   readonly names: Names
   readonly memberships: Memberships
   readonly writer: RoomWriter
@@ -83,9 +83,8 @@ export interface ResultGroup {
 /** What one search looks for, as the index knows it, and from where on. */
 interface Search {
   readonly query: TextQuery
-  readonly order: SearchOrder
-  readonly upTo: number
-  readonly after: TextHit | undefined
+  readonly order: TextOrder
+  readonly place: SearchPlace | undefined
 }
 
 /** A hit that the user may read. */
@@ -94,8 +93,22 @@ interface VisibleHit {
   readonly shown: VisibleEvent
 }
 
+/** What a search has brought together. */
+interface Collected {
+  readonly found: readonly VisibleHit[]
+  /** The newest hit there is: later pages look at nothing that came after it. */
+  readonly newest: number
+  /** About how many results there are. */
+  readonly count: number
+  /** The last hit that was looked at; undefined where nothing is left. */
+  readonly lastHit: TextHit | undefined
+}
+
 const usualLimit = 10
 const mostResults = 100
+const mostSenders = 500
+/** Hits that are asked for at once, at least. */
+const leastHits = 20
 /** Times that one request asks the index, however little of what it finds is visible. */
 const maxRounds = 10
 /** A search waits for events that are not indexed yet, unless there are more than these. */
@@ -117,11 +130,10 @@ export class MessageSearch {
     await this.#needs.indexing.caughtUp(patience)
     const query = await this.#query(requester.userId, term, request, place?.groups ?? [])
     if (!query) return { term, count: 0, results: [], nextBatch: undefined, groups: new Map(request.groupBy.map((key) => [key, new Map()])) }
-    const search = { query, order: request.order, upTo: place?.upTo ?? Number.MAX_SAFE_INTEGER, after: place?.after }
     const limit = Math.max(1, request.filter.limitWithin(usualLimit, mostResults))
-    const { found, newestId, lastHit } = await this.#collect(requester.userId, search, request.filter, limit)
-    const count = place?.count ?? Math.max(found.length, await this.#needs.index.count(query, search.upTo))
-    const next: SearchPlace | undefined = lastHit && { order: request.order, upTo: place?.upTo ?? newestId, count, after: lastHit, groups: place?.groups ?? [] }
+    const search: Search = { query, order: request.order === 'rank' ? 'shortest' : 'newest', place }
+    const { found, lastHit, newest, count } = await this.#collect(requester.userId, search, request.filter, limit)
+    const next: SearchPlace | undefined = lastHit && { order: request.order, upTo: newest, count, after: lastHit, groups: place?.groups ?? [] }
     return {
       term,
       count,
@@ -138,7 +150,7 @@ export class MessageSearch {
     if (term.alternatives.length === 0 || keys.length === 0) return undefined
     const rooms = await searchedRooms(this.#needs, userId, filter)
     const [inRoom, bySender] = [groupOf(groups, 'room_id'), groupOf(groups, 'sender')]
-    const scopes = [...rooms.values()].filter((room) => inRoom === undefined || inRoom === room.id).map((room) => room.nid)
+    const scopes = rooms.filter((room) => inRoom === undefined || inRoom === room.id).map((room) => room.nid)
     const senders = bySender === undefined ? filter.senders : [bySender].filter((sender) => filter.matchesSender(sender))
     const senderFacets = senders && (await this.#senderFacets(senders))
     if (scopes.length === 0 || senderFacets?.length === 0) return undefined
@@ -151,42 +163,34 @@ export class MessageSearch {
   }
 
   async #senderFacets(senders: readonly string[]): Promise<string[]> {
+    if (senders.length > mostSenders) throw refuse('M_INVALID_PARAM', `The filter of a search names at most ${mostSenders} senders.`)
     const nids = await Promise.all([...new Set(senders)].map((sender) => this.#needs.names.find(sender)))
     return nids.filter((nid) => nid !== undefined).map(senderFacet)
   }
 
-  /** Asks the index until enough is visible, nothing is left, or a bounded number of times. `lastHit` is undefined where nothing is left. */
-  async #collect(userId: UserId, search: Search, filter: EventFilter, limit: number): Promise<{ found: VisibleHit[]; newestId: number; lastHit: TextHit | undefined }> {
+  /** Asks the index until enough is visible, nothing is left, or a bounded number of times. */
+  async #collect(userId: UserId, { query, order, place }: Search, filter: EventFilter, limit: number): Promise<Collected> {
+    const { index } = this.#needs
     const ignored = await this.#needs.ignoredUsers.ignoredBy(userId)
     const found: VisibleHit[] = []
-    let { after } = search
-    let newestId = search.upTo
+    let [after, newest, count] = [place?.after, place?.upTo ?? 0, place?.count ?? 0]
     for (let round = 0; round < maxRounds; round += 1) {
       // One more than wanted shows whether anything is left.
-      const size = Math.max(limit - found.length + 1, 20)
-      const hits = await this.#hits(search, after, size)
-      if (round === 0 && search.upTo === Number.MAX_SAFE_INTEGER) newestId = await this.#newest(search, hits)
+      const size = Math.max(limit - found.length + 1, leastHits)
+      const first = after ? undefined : await index.first(query, order, size)
+      if (first) [newest, count] = [first.newest ?? 0, first.count]
+      const hits = first?.hits ?? (after ? await index.next(query, order, newest, after, size) : [])
       const visible = await this.#visible(userId, hits, filter, ignored)
       for (const hit of hits) {
-        if (found.length === limit) return { found, newestId, lastHit: after }
+        if (found.length === limit) return { found, newest, count, lastHit: after }
         after = hit
         const shown = visible.get(hit.id)
         if (shown) found.push({ hit, shown })
       }
-      if (hits.length < size) return { found, newestId, lastHit: undefined }
+      // What cannot be seen is not counted, where that is known.
+      if (hits.length < size) return { found, newest, count: place ? count : found.length, lastHit: undefined }
     }
-    return { found, newestId, lastHit: after }
-  }
-
-  #hits({ query, order, upTo }: Search, after: TextHit | undefined, limit: number): Promise<TextHit[]> {
-    const { index } = this.#needs
-    return order === 'rank' ? index.shortest(query, upTo, after, limit) : index.newest(query, after ? after.id - 1 : upTo, limit)
-  }
-
-  /** The newest hit there is: later pages look at nothing that came after it. */
-  async #newest({ query, order, upTo }: Search, hits: readonly TextHit[]): Promise<number> {
-    const [newest] = order === 'recent' ? hits : await this.#needs.index.newest(query, upTo, 1)
-    return newest?.id ?? upTo
+    return { found, newest, count, lastHit: after }
   }
 
   /** Those of the hits that the user may and wants to read, by place in the stream. */

@@ -7,8 +7,6 @@ import { upgradeSchema } from '#schema/upgrade.ts'
 import type { Database } from './database.ts'
 import { TextIndex, type TextPhrase, type TextQuery } from './text-index.ts'
 
-const everything = Number.MAX_SAFE_INTEGER
-
 async function openIndex(t: TestContext): Promise<{ database: Database; index: TextIndex; put: (id: number, text: string, scope?: number, facets?: readonly string[]) => Promise<void> }> {
   const database = await openTestDatabase(t)
   await upgradeSchema(database, migrations, () => undefined)
@@ -27,7 +25,7 @@ function query(all: readonly string[], rest: { readonly none?: readonly string[]
 }
 
 async function found(index: TextIndex, wanted: TextQuery): Promise<number[]> {
-  return (await index.newest(wanted, everything, 100)).map(({ id }) => id)
+  return (await index.first(wanted, 'newest', 100)).hits.map(({ id }) => id)
 }
 
 test('words, phrases, beginnings, exclusions, alternatives', async (t) => {
@@ -68,13 +66,24 @@ test('scopes and facets narrow what is found', async (t) => {
 test('order, pages and counts', async (t) => {
   const { database, index } = await openIndex(t)
   await database.transaction((tx) => index.put(tx, Array.from({ length: 60 }, (_, n) => ({ id: n + 1, scope: 1, facets: [], words: ['word', ...Array.from({ length: n % 3 }, () => 'more')] }))))
-  assert.deepEqual((await index.newest(query(['word']), 58, 2)), [{ id: 58, length: 1 }, { id: 57, length: 3 }])
-  const first = await index.shortest(query(['word']), everything, undefined, 20)
-  assert.deepEqual([first[0], first.at(-1)], [{ id: 58, length: 1 }, { id: 1, length: 1 }])
-  const second = await index.shortest(query(['word']), everything, first.at(-1), 1)
-  assert.deepEqual(second, [{ id: 59, length: 2 }])
-  assert.equal(await index.count(query(['word']), everything), 60)
-  assert.equal(await index.count(query(['nothing']), everything), 0)
+  const newest = await index.first(query(['word']), 'newest', 2)
+  assert.deepEqual(newest, { hits: [{ id: 60, length: 3 }, { id: 59, length: 2 }], count: 60, newest: 60 })
+  assert.deepEqual(await index.next(query(['word']), 'newest', 60, { id: 59, length: 2 }, 2), [{ id: 58, length: 1 }, { id: 57, length: 3 }])
+  assert.deepEqual(await index.next(query(['word']), 'newest', 50, { id: 59, length: 2 }, 1), [{ id: 50, length: 2 }])
+  const { hits } = await index.first(query(['word']), 'shortest', 20)
+  assert.deepEqual([hits[0], hits.at(-1)], [{ id: 58, length: 1 }, { id: 1, length: 1 }])
+  assert.deepEqual(await index.next(query(['word']), 'shortest', 60, { id: 1, length: 1 }, 1), [{ id: 59, length: 2 }])
+  assert.deepEqual(await index.next(query(['word']), 'shortest', 58, { id: 1, length: 1 }, 1), [{ id: 56, length: 2 }])
+  assert.deepEqual(await index.first(query(['nothing']), 'shortest', 5), { hits: [], count: 0, newest: undefined })
+})
+
+test('many matches are estimated', async (t) => {
+  const { database, index } = await openIndex(t)
+  for (let id = 1; id <= 10_000; id += 1000) {
+    await database.transaction((tx) => index.put(tx, Array.from({ length: 500 }, (_, n) => ({ id: id + 2 * n, scope: 1, facets: [], words: ['word'] }))))
+  }
+  const { count } = await index.first(query(['word']), 'newest', 1)
+  assert.ok(Math.abs(count - 5000) < 50, String(count))
 })
 
 test('what is written again is replaced, what is deleted is gone, from the index too', async (t) => {

@@ -46,10 +46,22 @@ export interface TextHit {
   readonly length: number
 }
 
-/** Among so many newest documents the shortest are looked for. */
-const shortestReach = 10_000
-/** So many documents are counted; the rest is estimated. */
-const countReach = 5_000
+/** `newest`: highest ids first. `shortest`: those first of which the words that are looked for make up most, of equal ones the newest. */
+export type TextOrder = 'newest' | 'shortest'
+
+/** The first documents that are found. */
+export interface TextPage {
+  readonly hits: readonly TextHit[]
+  /** About how many documents there are: exact where they are few. */
+  readonly count: number
+  /** The highest id among them; undefined where there is none. */
+  readonly newest: number | undefined
+}
+
+/** So many newest documents are counted. */
+const countReach = 1_000
+/** Among so many newest documents the shortest are looked for; they are counted as well. */
+const shortestReach = 2_000
 
 /**
  * One index. Its table has the columns `id`, `scope`, `length`, `document` on PostgreSQL, and is an FTS5 table with `facets`, `words`, `length` on
@@ -94,30 +106,36 @@ export class TextIndex {
     for (const id of ids) await tx.rows(`DELETE FROM ${table} WHERE rowid = $1`, [id], `${table}.delete`)
   }
 
-  /** Documents with the highest ids up to `upTo`, highest first. */
-  newest(query: TextQuery, upTo: number, limit: number): Promise<TextHit[]> {
-    const { text, values } = this.#matching(query, upTo)
-    return this.#rows(`${text} ORDER BY id DESC LIMIT ${limit}`, values)
+  /** The first documents. */
+  async first(query: TextQuery, order: TextOrder, limit: number): Promise<TextPage> {
+    const { text, values } = this.#matching(query, Number.MAX_SAFE_INTEGER)
+    const reach = order === 'newest' ? countReach : shortestReach
+    // Only the documents of the page are looked up where the order does not depend on them.
+    const found = order === 'newest' ? `SELECT id FROM (${text}) AS matching` : text
+    const length = order === 'newest' ? this.#lengthOf('found.id') : 'length'
+    const rows = await this.#rows<TextHit & { matches: number; lowest: number; highest: number }>(
+      `WITH found AS MATERIALIZED (${found} ORDER BY id DESC LIMIT ${reach})
+      SELECT id, ${length} AS length, (SELECT count(*) FROM found) AS matches, (SELECT min(id) FROM found) AS lowest, (SELECT max(id) FROM found) AS highest
+      FROM found ORDER BY ${orders[order]} LIMIT ${limit}`, values)
+    const [row] = rows
+    return { hits: rows.map((each) => ({ id: each.id, length: each.length })), count: row ? estimate(row, reach) : 0, newest: row?.highest }
   }
 
   /**
-   * The shortest among the newest documents up to `upTo`, so that those come first of which the words that are looked for make up most.
+   * Documents that follow.
+   * @param newest id of the newest document when the first were looked for
    * @param after the last one of the page before
    */
-  shortest(query: TextQuery, upTo: number, after: TextHit | undefined, limit: number): Promise<TextHit[]> {
-    const { text, values } = this.#matching(query, upTo)
-    const begin = after ? `WHERE length > ${after.length} OR (length = ${after.length} AND id < ${after.id})` : ''
-    return this.#rows(`SELECT id, length FROM (${text} ORDER BY id DESC LIMIT ${shortestReach}) AS found ${begin} ORDER BY length, id DESC LIMIT ${limit}`, values)
+  next(query: TextQuery, order: TextOrder, newest: number, after: TextHit, limit: number): Promise<TextHit[]> {
+    const { text, values } = this.#matching(query, order === 'newest' ? Math.min(newest, after.id - 1) : newest)
+    if (order === 'newest') return this.#rows(`${text} ORDER BY id DESC LIMIT ${limit}`, values)
+    return this.#rows(
+      `SELECT id, length FROM (${text} ORDER BY id DESC LIMIT ${shortestReach}) AS found
+      WHERE length > ${after.length} OR (length = ${after.length} AND id < ${after.id}) ORDER BY ${orders.shortest} LIMIT ${limit}`, values)
   }
 
-  /** About how many documents there are up to `upTo`: exact where they are few. */
-  async count(query: TextQuery, upTo: number): Promise<number> {
-    const { text, values } = this.#matching(query, upTo)
-    const [row] = await this.#rows<{ count: number; lowest: number | null; highest: number | null }>(
-      `SELECT count(*) AS count, min(id) AS lowest, max(id) AS highest FROM (${text} ORDER BY id DESC LIMIT ${countReach}) AS found`, values)
-    if (!row || row.lowest === null || row.highest === null || row.count < countReach) return row?.count ?? 0
-    const share = (row.highest - row.lowest + 1) / Math.max(1, row.highest)
-    return Math.max(row.count, Math.round(row.count / Math.min(1, Math.max(share, 1e-6))))
+  #lengthOf(id: string): string {
+    return `(SELECT length FROM ${this.#table} WHERE ${this.#database.dialect === 'postgres' ? 'id' : 'rowid'} = ${id})`
   }
 
   #rows<Row = TextHit>(text: string, values: readonly unknown[]): Promise<Row[]> {
@@ -132,6 +150,14 @@ export class TextIndex {
     }
     return { text: `SELECT rowid AS id, length FROM ${table} WHERE ${table} MATCH $1 AND rowid <= $2`, values: [matchOf(query), upTo] }
   }
+}
+
+const orders: Readonly<Record<TextOrder, string>> = { newest: 'id DESC', shortest: 'length, id DESC' }
+
+/** Where more match than were counted: as many as there would be if all ids had as many as the newest. */
+function estimate({ matches, lowest, highest }: { readonly matches: number; readonly lowest: number; readonly highest: number }, reach: number): number {
+  if (matches < reach) return matches
+  return Math.round(matches * Math.max(1, highest / Math.max(1, highest - lowest + 1)))
 }
 
 function scopeFacet(scope: number): string {
