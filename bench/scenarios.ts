@@ -204,7 +204,7 @@ export async function searching(bench: Bench, messages: number): Promise<void> {
   await ask('word0', 'recent')
   const terms = ['word0', 'word1', 'worda', 'word5 word1', 'wordfe8']
   for (const [name, order, more] of [['recent', 'recent', {}], ['rank', 'rank', {}], ['recent with context', 'recent', { event_context: { before_limit: 1, after_limit: 1, include_profile: true } }]] as const) {
-    const searches = await measure(server, 100, () => inLanes(100, 4, (index) => ask(terms[index % terms.length] ?? '', order, more)))
+    const searches = await steady(server, `search ${name}`, 100, 4, (index) => ask(terms[index % terms.length] ?? '', order, more))
     figures.set(`search, ${name}, CPU ms`, searches.cpuMs)
   }
 }

@@ -53,7 +53,8 @@ export class SqliteConnection {
 
   /** Runs a statement without values and without rows, such as `COMMIT`; errors are the driver's own. */
   run(text: string): void {
-    this.#statement(text).run()
+    // The driver's `run` would also read the last row id, which the full-text index may set beyond what a number holds.
+    this.#statement(text).all()
   }
 
   close(): void {
