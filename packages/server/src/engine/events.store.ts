@@ -57,13 +57,10 @@ export class EventsStore {
   readonly #setRedacted: Prepared<{ nid: number; by: number }, unknown>
   readonly #roomTail: Prepared<{ roomNid: number; after: number; upTo: number; limit: number }, { event_nid: number }>
   readonly #streamAfter: Prepared<{ after: number; upTo: number; limit: number }, EventRow>
-<<<<<<< HEAD
   readonly #lastPlaces: Prepared<{ roomNids: readonly number[] }, { room_nid: number; place: number | null }>
   readonly #lastOfTypes: Prepared<{ roomNids: readonly number[]; limit: number; typeNids: readonly number[] }, { room_nid: number; place: number | null }>
   readonly #scanTypes: Prepared<TypeScan, { place: number | null; oldest: number | null; seen: number }>
-=======
   readonly #byPlaces: Prepared<{ places: readonly number[] }, EventRow>
->>>>>>> 7bccc6a (search: messages, names and topics, in every language, on a full-text index of both engines; db: long reads beside the event loop)
   readonly #nearest: Readonly<Record<'forward' | 'backward', Prepared<{ roomNid: number; ts: number; limit: number }, EventRow>>>
 
   readonly #pages: Readonly<Record<PageShape, Prepared<PageParams, { event_nid: number }>>>
@@ -93,7 +90,6 @@ export class EventsStore {
       backward: page('backward', false, false), backwardFrom: page('backward', true, false),
       backwardTo: page('backward', false, true), backwardFromTo: page('backward', true, true),
     }
-<<<<<<< HEAD
     this.#lastPlaces = prepare('events.lastPlaces', ({ roomNids }) =>
       db.selectFrom(numbersIn(database.dialect, roomNids).as('asked')).select(['asked.number as room_nid'])
         .select(sql<number | null>`(SELECT max(stream_ordering) FROM events WHERE room_nid = asked.number AND ${isShown})`.as('place')))
@@ -107,9 +103,7 @@ export class EventsStore {
         .orderBy('stream_ordering', 'desc').limit(limit).as('newest'))
         .select(({ fn }) => [fn.min<number | null>('stream_ordering').as('oldest'), fn.countAll<number>().as('seen')])
         .select(sql<number | null>`max(CASE WHEN ${isOfTypes(typeNids)} THEN stream_ordering END)`.as('place')))
-=======
     this.#byPlaces = prepare('events.byPlaces', ({ places }) => events.where(anyOf(database.dialect, sql.ref('stream_ordering'), places)))
->>>>>>> 7bccc6a (search: messages, names and topics, in every language, on a full-text index of both engines; db: long reads beside the event loop)
     this.#nearest = {
       forward: prepare('events.nearestAfter', ({ roomNid, ts, limit }) =>
         placed.where('room_nid', '=', roomNid).where('stream_ordering', 'is not', null).where('origin_server_ts', '>=', ts)

@@ -100,13 +100,6 @@ export class RoomStates implements NodeSource {
     return entries.filter((entry) => nids.has(entry.typeNid))
   }
 
-  /** Numbers of those of the rooms that have a state event of this type and key now. */
-  async roomsWith(rooms: readonly Room[], type: string, stateKey: string): Promise<ReadonlySet<number>> {
-    const [typeNid, stateKeyNid] = [await this.#names.find(type), await this.#names.find(stateKey)]
-    if (typeNid === undefined || stateKeyNid === undefined || rooms.length === 0) return new Set()
-    return new Set(await this.#store.roomsWith(rooms.map(({ nid }) => nid), typeNid, stateKeyNid))
-  }
-
   /**
    * Current state events of some types with the empty state key, of many rooms, with two reads.
    * @returns their contents as they are shown: of a redacted event it is empty

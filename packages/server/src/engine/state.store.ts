@@ -28,7 +28,6 @@ export class StateStore {
     '(room_nid, type_nid, state_key_nid) DO UPDATE SET event_nid = excluded.event_nid',
   )
   readonly #unsetCurrent: Prepared<{ roomNid: number; typeNid: number; stateKeyNid: number }, unknown>
-  readonly #roomsWith: Prepared<{ roomNids: readonly number[]; typeNid: number; stateKeyNid: number }, { room_nid: number }>
   readonly #currentByType: Prepared<{ roomNid: number; typeNid: number }, { state_key_nid: number; event_nid: number }>
 
   readonly #currentOfRooms: Prepared<{ roomNids: readonly number[]; typeNids: readonly number[]; stateKeyNid: number }, CurrentOfRoom>
@@ -39,9 +38,6 @@ export class StateStore {
     this.#nodes = prepare('state.nodes', ({ ids }) => db.selectFrom('state_nodes').selectAll().where(anyOf(database.dialect, sql.ref('node_id'), ids)))
     this.#unsetCurrent = prepare('state.unsetCurrent', ({ roomNid, typeNid, stateKeyNid }) =>
       db.deleteFrom('current_state').where('room_nid', '=', roomNid).where('type_nid', '=', typeNid).where('state_key_nid', '=', stateKeyNid))
-    this.#roomsWith = prepare('state.roomsWith', ({ roomNids, typeNid, stateKeyNid }) =>
-      db.selectFrom('current_state').select('room_nid').where(anyOf(database.dialect, sql.ref('room_nid'), roomNids))
-        .where('type_nid', '=', typeNid).where('state_key_nid', '=', stateKeyNid))
     this.#currentByType = prepare('state.currentByType', ({ roomNid, typeNid }) =>
       db.selectFrom('current_state').select(['state_key_nid', 'event_nid']).where('room_nid', '=', roomNid).where('type_nid', '=', typeNid))
     this.#currentOfRooms = prepare('state.currentOfRooms', ({ roomNids, typeNids, stateKeyNid }) =>
@@ -60,15 +56,9 @@ export class StateStore {
     return this.#currentByType.all(this.#database, { roomNid, typeNid })
   }
 
-<<<<<<< HEAD
   /** Current state events of some types with one state key, of many rooms. */
   currentOfRooms(roomNids: readonly number[], typeNids: readonly number[], stateKeyNid: number): Promise<CurrentOfRoom[]> {
     return this.#currentOfRooms.all(this.#database, { roomNids, typeNids, stateKeyNid })
-=======
-  /** Those of the rooms that have a state event of this type and key now. */
-  async roomsWith(roomNids: readonly number[], typeNid: number, stateKeyNid: number): Promise<number[]> {
-    return (await this.#roomsWith.all(this.#database, { roomNids, typeNid, stateKeyNid })).map((row) => row.room_nid)
->>>>>>> 3b3a3d1 (search: one question to the index for a page; bench: searching)
   }
 
   async insertNodes(tx: Tx, rows: readonly StateNodesTable[]): Promise<void> {

@@ -10,15 +10,12 @@ import { media } from './migrations/0006-media.ts'
 import { directory } from './migrations/0007-directory.ts'
 import { consumers } from './migrations/0008-consumers.ts'
 import { toDeviceInboxes } from './migrations/0009-to-device-inboxes.ts'
-<<<<<<< HEAD
 import { slidingSync } from './migrations/0010-sliding-sync.ts'
+import { search } from './migrations/0011-search.ts'
 
-export const migrations: readonly Migration[] = [rooms, accounts, keys, accountData, messages, media, directory, consumers, toDeviceInboxes, slidingSync]
-=======
-import { search } from './migrations/0010-search.ts'
-
-export const migrations: readonly Migration[] = [rooms, accounts, keys, accountData, messages, media, directory, consumers, toDeviceInboxes, search]
->>>>>>> 7bccc6a (search: messages, names and topics, in every language, on a full-text index of both engines; db: long reads beside the event loop)
+export const migrations: readonly Migration[] = [
+  rooms, accounts, keys, accountData, messages, media, directory, consumers, toDeviceInboxes, slidingSync, search,
+]
 
 /** The background updates of all migrations. */
 export const backgroundUpdates: readonly BackgroundUpdate[] = migrations.flatMap(({ background }) => background ?? [])

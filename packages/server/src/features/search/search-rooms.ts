@@ -27,7 +27,7 @@ export async function searchedRooms(needs: Needs, userId: string, filter: EventF
   const wanted = filter.rooms ? await withPredecessors(needs, known, filter.rooms) : known
   const unwanted = new Set(filter.notRooms)
   const rooms = [...wanted.values()].filter((room) => !unwanted.has(room.id))
-  const encrypted = await needs.states.roomsWith(rooms, 'm.room.encryption', '')
+  const encrypted = new Set((await needs.states.currentContents(rooms.map(({ nid }) => nid), ['m.room.encryption'])).map(({ roomNid }) => roomNid))
   return rooms.filter((room) => !encrypted.has(room.nid))
 }
 

@@ -615,9 +615,6 @@ select "current_state"."room_nid", "current_state"."type_nid", "events"."json", 
 -- state.nodes
 select * from "state_nodes" where "node_id" = ANY($1);
 
--- state.roomsWith
-select "room_nid" from "current_state" where "room_nid" = ANY($1) and "type_nid" = $2 and "state_key_nid" = $3;
-
 -- state.unsetCurrent
 delete from "current_state" where "room_nid" = $1 and "type_nid" = $2 and "state_key_nid" = $3;
 

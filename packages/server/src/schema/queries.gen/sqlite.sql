@@ -615,9 +615,6 @@ select "current_state"."room_nid", "current_state"."type_nid", "events"."json", 
 -- state.nodes
 select * from "state_nodes" where "node_id" IN (SELECT value FROM json_each(?));
 
--- state.roomsWith
-select "room_nid" from "current_state" where "room_nid" IN (SELECT value FROM json_each(?)) and "type_nid" = ? and "state_key_nid" = ?;
-
 -- state.unsetCurrent
 delete from "current_state" where "room_nid" = ? and "type_nid" = ? and "state_key_nid" = ?;
 

@@ -17,8 +17,8 @@ const index: Readonly<Record<Dialect, readonly string[]>> = {
 }
 
 export const search = migration({
-  version: 10,
-  name: '0010-search',
+  version: 11,
+  name: '0011-search',
   compat: 1,
   estimate: rows('events', { bytesPerRow: 20, rowsPerSecond: 500_000 }),
   up: async (tx, dialect) => {
