@@ -2,7 +2,7 @@
  * Puts the program into a few files of plain JavaScript, `packages/server/dist/bundle`: `bin/myelin` runs those. One file loads in a third of the
  * time that 900 modules need, and without the parts of libraries that nobody calls.
  */
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { globSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { build } from 'esbuild'
 
@@ -10,8 +10,8 @@ const root = join(import.meta.dirname, '..')
 const source = join(root, 'packages/server/src')
 const target = join(root, 'packages/server/dist/bundle')
 
-/** Programs: the command line, and what it starts as processes and threads of their own. */
-const entries = ['cli/main.ts', 'platform/images/image-process.ts', 'platform/db/sqlite-scan-thread.ts']
+/** Programs: the command line, and what it starts as processes and threads of their own, which stand beside it in one folder. */
+const entries = ['cli/main.ts', ...globSync('**/*-{process,thread}.ts', { cwd: source })]
 
 /** Written from more than one process at once in the worst case, each file is replaced whole. */
 function replace(name: string, contents: Uint8Array): void {
