@@ -48,7 +48,8 @@ async function run(kind: 'synapse' | 'myelin', engine: 'sqlite' | 'postgres', fo
 /** Where `--profile` puts CPU profiles, one for each figure. */
 const profiles = join(process.cwd(), '.cache/profiles')
 const folder = mkdtempSync(join(tmpdir(), 'myelin-bench-'))
-let port = 18008
+/** Runs side by side do not meet. */
+let port = 18008 + (process.pid % 1000) * 8
 
 /** Runs `work` on each engine that was asked for, with a PostgreSQL server where it needs one. */
 async function onEngines(work: (engine: 'sqlite' | 'postgres', postgres: PostgresServer | undefined) => Promise<void>): Promise<void> {
