@@ -29,6 +29,10 @@ class NamesQueries {
   }
 }
 
+/** So many strings, of at most this length, are known to have no number. */
+const absentLimit = 10_000
+const absentLength = 255
+
 /** Interns strings. A new number exists in memory at once and is written by the next transaction that saves. */
 export class Names {
   readonly #database: Database
@@ -36,6 +40,8 @@ export class Names {
   readonly #nids: Cache<string, number>
   readonly #strings: Cache<number, string>
   readonly #unsaved = new Map<string, number>()
+  /** Strings that have no number: types and keys that are asked for in every room and are nowhere. */
+  readonly #absent = new Set<string>()
   #last: number
 
   constructor(needs: { readonly database: Database; readonly caches: CacheBudget; readonly lastNid: number }) {
@@ -60,6 +66,7 @@ export class Names {
       throw refuse('M_INVALID_PARAM', 'Identifiers must not contain the NUL character.')
     }
     const nid = ++this.#last
+    this.#absent.delete(string)
     this.#unsaved.set(string, nid)
     this.#strings.set(nid, string)
     return nid
@@ -68,9 +75,16 @@ export class Names {
   /** The number of a string, or undefined where nothing was ever stored under it. */
   async find(string: string): Promise<number | undefined> {
     const cached = this.#nids.get(string) ?? this.#unsaved.get(string)
-    if (cached !== undefined || string.includes('\0')) return cached
-    this.#remember(await this.#queries.byString.all(this.#database, { strings: [string] }))
-    return this.#nids.get(string)
+    if (cached !== undefined || string.includes('\0') || this.#absent.has(string)) return cached
+    const last = this.#last
+    const rows = await this.#queries.byString.all(this.#database, { strings: [string] })
+    this.#remember(rows)
+    // A string that was interned while the table was read has a number, wherever the read stood.
+    if (rows.length === 0 && last === this.#last && string.length <= absentLength) {
+      if (this.#absent.size >= absentLimit) this.#absent.clear()
+      this.#absent.add(string)
+    }
+    return rows[0]?.string_nid ?? this.#nids.get(string)
   }
 
   /** The string behind a number that came out of the database. */
