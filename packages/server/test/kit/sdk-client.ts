@@ -3,6 +3,7 @@ import type { TestContext } from 'node:test'
 import { ClientEvent, createClient, MemoryStore, MatrixEventEvent, MatrixError, RoomEvent, SyncState } from 'matrix-js-sdk'
 import type { AuthDict, MatrixClient, MatrixEvent, Room, UIAuthCallback } from 'matrix-js-sdk'
 import { CryptoEvent } from 'matrix-js-sdk/lib/crypto-api/index.js'
+import { SlidingSync, type MSC3575List, type MSC3575RoomSubscription } from 'matrix-js-sdk/lib/sliding-sync.js'
 import type { CryptoApi } from 'matrix-js-sdk/lib/crypto-api/index.js'
 import { logger } from 'matrix-js-sdk/lib/logger.js'
 import { until, type Outcome } from './deadline.ts'
@@ -39,6 +40,14 @@ export interface SdkUser {
   readonly password: string
   /** The secret storage key that its user would type in; empty until there is one. */
   recoveryKey: Uint8Array<ArrayBuffer> | undefined
+  /** Where the client uses sliding sync. */
+  readonly slidingSync?: SlidingSync | undefined
+}
+
+/** The lists of a client with sliding sync, and what it wants of rooms that it subscribes to. */
+export interface SlidingLists {
+  readonly lists: Map<string, MSC3575List>
+  readonly subscription: MSC3575RoomSubscription
 }
 
 /** Registers a user, passing the stages that the server asks for, and starts their client. */
@@ -54,12 +63,12 @@ export async function registerSdkUser(t: TestContext, url: string, name: string)
   return startUser(t, url, password, account)
 }
 
-/** Logs a user in at a further device and starts the client. */
-export async function loginSdkUser(t: TestContext, url: string, name: string): Promise<SdkUser> {
+/** Logs a user in at a further device and starts the client, with sliding sync where it is told how. */
+export async function loginSdkUser(t: TestContext, url: string, name: string, sliding?: SlidingLists): Promise<SdkUser> {
   const password = `password-of-${name}`
   const anonymous = createClient({ baseUrl: url, logger: silent, store: new MemoryStore() })
   const account = await anonymous.loginRequest({ type: 'm.login.password', identifier: { type: 'm.id.user', user: name }, password })
-  return startUser(t, url, password, account)
+  return startUser(t, url, password, account, sliding)
 }
 
 /** The session of a reply that asks for interactive authentication. */
@@ -74,7 +83,7 @@ interface Account {
   readonly device_id?: string
 }
 
-async function startUser(t: TestContext, url: string, password: string, account: Account): Promise<SdkUser> {
+async function startUser(t: TestContext, url: string, password: string, account: Account, sliding?: SlidingLists): Promise<SdkUser> {
   const { user_id: userId, device_id: deviceId = '', access_token: accessToken = '' } = account
   const client = createClient({
     baseUrl: url, userId, deviceId, accessToken, logger: silent, timelineSupport: true, store: new MemoryStore(), verificationMethods: ['m.sas.v1'],
@@ -85,12 +94,13 @@ async function startUser(t: TestContext, url: string, password: string, account:
       },
     },
   })
-  const user: SdkUser = { client, userId, deviceId, password, recoveryKey: undefined }
+  const slidingSync = sliding && new SlidingSync(url, sliding.lists, sliding.subscription, client, 20_000)
+  const user: SdkUser = { client, userId, deviceId, password, recoveryKey: undefined, slidingSync }
   // Listeners come and go with every wait.
   client.setMaxListeners(100)
   t.after(() => client.stopClient())
   await client.initRustCrypto({ useIndexedDB: false })
-  await client.startClient({ initialSyncLimit: 50, threadSupport: true, pollTimeout: 20_000 })
+  await client.startClient({ initialSyncLimit: 50, threadSupport: true, pollTimeout: 20_000, ...(slidingSync ? { slidingSync } : {}) })
   await seen(user, 'the first sync', () => client.getSyncState() === SyncState.Syncing)
   return user
 }
