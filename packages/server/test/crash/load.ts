@@ -97,6 +97,7 @@ export class Journal {
 }
 
 const client = '/_matrix/client/v3'
+const slidingPath = '/_matrix/client/unstable/org.matrix.simplified_msc3575/sync'
 const path = encodeURIComponent
 
 /** The users and the room that the load works with. */
@@ -139,6 +140,7 @@ export class Load {
     pusher: (id) => this.#pusher(id),
     keyBackup: (id) => this.#keyBackup(id),
     search: (id) => this.#search(id),
+    slidingSync: (id) => this.#slidingSync(id),
   }
 
   /** Writes with several hands until the server stops answering. */
@@ -312,6 +314,28 @@ export class Load {
     })
   }
 
+  async #slidingSync(id: string): Promise<void> {
+    const session = await register(this.#url, `sliding-${id}`)
+    const { device_id: device } = await session.send('GET', `${client}/account/whoami`)
+    await session.send('POST', `${client}/join/${path(this.#room)}`, {})
+    const tell = (text: string) => this.#bob.send('PUT', `${client}/sendToDevice/m.test/${id}-${text}`, { messages: { [session.userId]: { [String(device)]: { text } } } })
+    const ask = (pos: unknown, since: unknown) => session.send('POST', `${slidingPath}?set_presence=offline${typeof pos === 'string' ? `&pos=${path(pos)}` : ''}`, {
+      conn_id: id, lists: { all: { ranges: [[0, 9]], timeline_limit: 1, required_state: [] } },
+      extensions: { to_device: { enabled: true, ...(typeof since === 'string' ? { since } : {}) } },
+    })
+    await tell('first')
+    const first = await ask(undefined, undefined)
+    const { next, texts } = messagesOf(first)
+    assert.deepEqual(texts, ['first'])
+    await tell('second')
+    const { pos } = await ask(first['pos'], next)
+    this.journal.must(`the connection ${id} goes on, what its device acknowledged is gone and the rest is there`, async () => {
+      const again = await ask(pos, next)
+      assert.deepEqual(messagesOf(again).texts, ['second'])
+      assert.doesNotMatch(JSON.stringify(again['rooms']), /"initial":true/)
+    })
+  }
+
   async #keyBackup(id: string): Promise<void> {
     const session = await register(this.#url, `backed-${id}`)
     const { version } = await session.send('POST', `${client}/room_keys/version`, { algorithm: 'm.megolm_backup.v1.curve25519-aes-sha2', auth_data: { public_key: 'abc' } })
@@ -334,4 +358,10 @@ export class Load {
       assert.ok(!text.includes(JSON.stringify(hidden)), 'what was redacted is not found')
     })
   }
+}
+
+/** The messages to a device in an answer of sliding sync, and their token. */
+function messagesOf(answer: Body): { readonly next: string; readonly texts: readonly string[] } {
+  const text = JSON.stringify(answer['extensions'])
+  return { next: /"next_batch":"(\d+)"/.exec(text)?.[1] ?? '', texts: [...text.matchAll(/"content":\{"text":"(\w+)"/g)].map((match) => match[1] ?? '') }
 }
