@@ -28,6 +28,9 @@ function randomId(): string {
   return randomBytes(18).toString('base64url')
 }
 
+/** Newest events that are held whether or not somebody reads them: some 9 KB each; who is further behind reads the database. */
+const eventsInMemory = 2000
+
 /** Builds the engine. */
 export async function composeEngine(inputs: {
   readonly database: Database
@@ -43,7 +46,7 @@ export async function composeEngine(inputs: {
   const { database, caches, clock, signer, serverName } = inputs
   const names = await Names.open({ database, caches })
   const rooms = await Rooms.open({ database, caches })
-  const eventsStream = new Stream<EventsRow>({ name: 'events', position: await highest(database, 'SELECT max(stream_ordering) AS last FROM events') })
+  const eventsStream = new Stream<EventsRow>({ name: 'events', position: await highest(database, 'SELECT max(stream_ordering) AS last FROM events'), ringSize: eventsInMemory })
   const events = new Events({ database, caches, rooms, stream: eventsStream })
   const roomActivity = new RoomActivity({ events, names, stream: eventsStream })
   const states = new RoomStates({ database, caches, names, events })
