@@ -15,6 +15,8 @@ export interface PushReader {
   readonly userId: string
   /** The reader's display name in the room. */
   readonly displayName: string | undefined
+  /** Roots of the threads of the room that the reader follows; undefined where threads cannot be followed. */
+  readonly followedThreads?: ReadonlySet<string> | undefined
 }
 
 /** Whether a condition holds for an event and its reader. */
@@ -35,6 +37,8 @@ export function compileCondition(condition: JsonObject): CompiledCondition {
       return roomMemberCount(own(condition, 'is'))
     case 'sender_notification_permission':
       return senderNotificationPermission(own(condition, 'key'))
+    case 'io.element.msc4306.thread_subscription':
+      return threadSubscription(own(condition, 'subscribed'))
     default:
       return never
   }
@@ -117,6 +121,12 @@ function roomMemberCount(is: JsonValue | undefined): CompiledCondition {
     default:
       return (event) => event.room.memberCount === count
   }
+}
+
+/** Of events in threads: whether the reader follows the thread. Spec: MSC4306, "New Push Rules". */
+function threadSubscription(subscribed: JsonValue | undefined): CompiledCondition {
+  if (typeof subscribed !== 'boolean') return never
+  return (event, { followedThreads }) => event.thread !== undefined && followedThreads !== undefined && followedThreads.has(event.thread) === subscribed
 }
 
 function senderNotificationPermission(key: JsonValue | undefined): CompiledCondition {

@@ -64,6 +64,14 @@ const underride: readonly PushRule[] = [
   rule('.m.rule.encrypted', [match('type', 'm.room.encrypted')], ['notify']),
 ]
 
+const followsThread = (subscribed: boolean): JsonObject => ({ kind: 'io.element.msc4306.thread_subscription', subscribed })
+
+/** Rules of the kind `postcontent`, between content and room, where users can follow threads; users have none of their own. Spec: MSC4306. */
+export const postcontentRules: readonly PushRule[] = [
+  rule('.io.element.msc4306.rule.unsubscribed_thread', [followsThread(false)], []),
+  rule('.io.element.msc4306.rule.subscribed_thread', [followsThread(true)], ['notify', sound('default')]),
+]
+
 /** Rules by kind that come after the user's own. */
 export const defaultRules: PushRuleset = { override, content, room: [], sender: [], underride }
 

@@ -7,7 +7,7 @@ import type { JsonValue } from '../json/json.ts'
 import { isObject, own } from '../json/json.ts'
 import { compileCondition, compileContentPattern } from './conditions.ts'
 import type { CompiledCondition, PushReader } from './conditions.ts'
-import { changedRule, defaultRules, legacyMentionRules, masterRule } from './default-rules.ts'
+import { changedRule, defaultRules, legacyMentionRules, masterRule, postcontentRules } from './default-rules.ts'
 import type { PushEvent } from './push-event.ts'
 import { currentActions, noUserPushRules, pushRuleKinds } from './rules.ts'
 import type { PushAction, PushRule, PushRuleKind, UserPushRules } from './rules.ts'
@@ -42,12 +42,14 @@ const unchanged = new Map<PushRule, CompiledRule>()
 export class PushRules {
   readonly #rules: readonly CompiledRule[]
 
-  constructor(rules: UserPushRules) {
+  /** @param followsThreads whether users can follow threads on this server */
+  constructor(rules: UserPushRules, followsThreads = false) {
     const compiled: CompiledRule[] = []
     addDefault(compiled, 'override', masterRule, rules)
     for (const kind of pushRuleKinds) {
       for (const rule of rules.custom[kind]) if (rule.enabled) compiled.push(compileRule(kind, rule))
       for (const rule of defaultRules[kind]) addDefault(compiled, kind, rule, rules)
+      if (kind === 'content' && followsThreads) for (const rule of postcontentRules) addDefault(compiled, 'override', rule, rules)
     }
     this.#rules = compiled
   }

@@ -23,6 +23,8 @@ export class PushEvent {
   readonly room: PushRoom
   /** Whether the event says whom it mentions. */
   readonly hasMentions: boolean
+  /** Root of the thread that the event is part of. */
+  readonly thread: string | undefined
   readonly #event: JsonObject
   readonly #values = new Map<string, JsonValue | undefined>()
   readonly #lowerCase = new Map<string, string | undefined>()
@@ -33,6 +35,7 @@ export class PushEvent {
     this.roomId = event.roomId
     this.room = room
     this.hasMentions = isObject(own(event.content, 'm.mentions'))
+    this.thread = threadOf(event.content)
     this.#event = {
       content: event.content,
       event_id: event.eventId,
@@ -78,4 +81,11 @@ export class PushEvent {
     }
     return list.has(value)
   }
+}
+
+function threadOf(content: JsonObject): string | undefined {
+  const relation = own(content, 'm.relates_to')
+  if (!isObject(relation) || own(relation, 'rel_type') !== 'm.thread') return undefined
+  const root = own(relation, 'event_id')
+  return typeof root === 'string' ? root : undefined
 }

@@ -159,6 +159,7 @@ function announcedRules(config: Config) {
   const featureRules: FeatureRules = {
     loginTokens: config.login_via_existing_session.enabled,
     delayedEvents: config.max_event_delay_duration !== null,
+    threadSubscriptions: config.experimental_features['msc4306_enabled'] === true,
     encryptedPresets: encryption === 'off' ? [] : ['private_chat', 'trusted_private_chat', ...(encryption === 'all' ? ['public_chat'] : [])],
   }
   const capabilityRules: CapabilityRules = {

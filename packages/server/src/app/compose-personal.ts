@@ -12,6 +12,7 @@ import { Pushers } from '#features/pushers/pushers.ts'
 import { Receipts } from '#features/receipts/receipts.ts'
 import { Reports } from '#features/reports/reports.ts'
 import { ThirdParty } from '#features/third-party/third-party.ts'
+import { ThreadSubscriptions } from '#features/thread-subscriptions/thread-subscriptions.ts'
 import { Typing } from '#features/typing/typing.ts'
 import { Voip } from '#features/voip/voip.ts'
 import type { CacheBudget } from '#platform/cache/cache.ts'
@@ -39,7 +40,8 @@ export async function composePersonal({ config, database, caches, clock, logger,
   const accountData = await AccountData.open(needs)
   const tags = new Tags({ accountData })
   const filters = new Filters(needs)
-  const pushRules = new PushRules({ accountData, caches })
+  const followsThreads = config.experimental_features['msc4306_enabled'] === true
+  const pushRules = new PushRules({ accountData, caches, followsThreads })
   const pushers = new Pushers({
     ...needs,
     addresses: {
@@ -55,12 +57,14 @@ export async function composePersonal({ config, database, caches, clock, logger,
   const receipts = await Receipts.open({ ...needs, accountData })
   const typing = new Typing(needs)
   const presence = stack.use(await Presence.open({ ...needs, ...presenceSettings(config), logger: logger('synapse.handlers.presence') }))
-  const notifications = new Notifications({ ...needs, accountData, pushRules, receipts })
+  const threadSubscriptions = await ThreadSubscriptions.open({ ...needs, threads: receipts, enabled: followsThreads })
+  accounts.onDeactivated((tx, userId) => threadSubscriptions.deleteOf(tx, userId))
+  const notifications = new Notifications({ ...needs, accountData, pushRules, threadSubscriptions, receipts })
   const notificationList = new NotificationList({ ...needs, receipts, notifications })
   const voip = new Voip({ clock, turn: turnOptions(config) })
   const reports = await Reports.open(needs)
   const thirdParty = new ThirdParty()
-  return { accountData, tags, filters, pushRules, pushers, receipts, typing, presence, notifications, notificationList, voip, reports, thirdParty }
+  return { accountData, tags, filters, pushRules, pushers, receipts, typing, presence, threadSubscriptions, notifications, notificationList, voip, reports, thirdParty }
 }
 
 function presenceSettings(config: Config) {

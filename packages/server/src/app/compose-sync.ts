@@ -1,5 +1,5 @@
 /** Builds sync on everything of which it is made. */
-import { Connections, SlidingSync, Sync, SyncParts, type SyncSources } from '#features/sync/sync.ts'
+import { Connections, parsePos, SlidingSync, Sync, SyncParts, type SyncSources } from '#features/sync/sync.ts'
 import type { Devices } from '#features/devices/devices.ts'
 import type { RoomActivity } from '#engine/room-activity.ts'
 import type { Database } from '#platform/db/database.ts'
@@ -16,7 +16,7 @@ type Inputs = Omit<SyncSources, 'options'> & {
 const hourMs = 3_600_000
 
 /** Sync in its kinds; it follows the deletion of devices. */
-export async function composeSync(inputs: Inputs): Promise<{ readonly sync: Sync; readonly slidingSync: SlidingSync; readonly slidingConnections: Connections }> {
+export async function composeSync(inputs: Inputs) {
   const { config, devices, clock, logger } = inputs
   const parts = new SyncParts({
     ...inputs,
@@ -38,5 +38,8 @@ export async function composeSync(inputs: Inputs): Promise<{ readonly sync: Sync
   devices.onDeleted(async (tx, userId, deviceIds) => {
     tx.afterCommit(() => sync.endWaits(userId, deviceIds))
   })
-  return { sync, slidingSync, slidingConnections: connections }
+  return {
+    sync, slidingSync, slidingConnections: connections,
+    threadSubscriptionPosition: (token: string) => parsePos(token)?.moment.threadSubscriptions,
+  }
 }

@@ -18,7 +18,7 @@ import { composeRooms } from './compose-rooms.ts'
 import { composeSearch } from './compose-search.ts'
 import { composeSync } from './compose-sync.ts'
 import { AutoJoin, type AutoJoinRules } from '#features/registration/auto-join.ts'
-import { parseSyncToken } from '#features/sync/sync.ts'
+import { parsePos, parseSyncToken } from '#features/sync/sync.ts'
 import { Upgrades } from '#features/upgrades/upgrades.ts'
 import type { Config } from './config.ts'
 
@@ -63,7 +63,7 @@ export async function compose(inputs: ComposeInputs) {
   identity.profiles.useAvatarMedia(media)
   const encryption = await composeEncryption({ ...inputs, ...identity, caches, memberships: engine.memberships, stack })
   const personal = await composePersonal({ ...inputs, caches, engine, accounts: identity.accounts, devices: identity.devices, stack })
-  const syncPosition = (token: string): number | undefined => parseSyncToken(token)?.events
+  const syncPosition = (token: string): number | undefined => (parseSyncToken(token) ?? parsePos(token)?.moment)?.events
   const finding = composeDirectory({ ...inputs, ...identity, caches, engine, serverName, accountData: personal.accountData, syncPosition, stack })
   const roomSlices = await composeRooms({
     ...inputs, caches, limits, engine, stack,
@@ -80,7 +80,7 @@ export async function compose(inputs: ComposeInputs) {
   identity.registration.onRegistered((user) => autoJoin.registered(user))
   identity.accounts.afterDeactivation((userId) => roomSlices.membership.leaveAll(userId))
   await identity.accounts.resume()
-  const { sync, slidingSync, slidingConnections } = await composeSync({
+  const syncs = await composeSync({
     ...inputs, caches, stack, logger: inputs.logger('synapse.handlers.sync'), ...engine, ...identity, ...encryption, ...personal, ...roomSlices,
     related: finding.relations, isPublished: (room) => finding.directory.isPublished(room.id),
   })
@@ -96,9 +96,7 @@ export async function compose(inputs: ComposeInputs) {
     ...roomSlices,
     ...searching,
     upgrades,
-    sync,
-    slidingSync,
-    slidingConnections,
+    ...syncs,
     media,
     dispose: () => stack.disposeAsync(),
   }

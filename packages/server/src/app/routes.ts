@@ -29,6 +29,7 @@ import { roomsRoutes } from '#features/rooms/rooms.routes.ts'
 import { slidingSyncRoutes } from '#features/sync/sliding/sliding-sync.routes.ts'
 import { searchRoutes } from '#features/search/search.routes.ts'
 import { syncRoutes } from '#features/sync/sync.routes.ts'
+import { threadSubscriptionsRoutes } from '#features/thread-subscriptions/thread-subscriptions.routes.ts'
 import { thirdPartyRoutes } from '#features/third-party/third-party.routes.ts'
 import { typingRoutes } from '#features/typing/typing.routes.ts'
 import { voipRoutes } from '#features/voip/voip.routes.ts'
@@ -69,6 +70,7 @@ export const endpoints = [
   ...syncRoutes,
   ...slidingSyncRoutes,
   ...thirdPartyRoutes,
+  ...threadSubscriptionsRoutes,
   ...typingRoutes,
   ...voipRoutes,
   ...registrationEndpoints,

@@ -12,10 +12,10 @@ import { consumers } from './migrations/0008-consumers.ts'
 import { toDeviceInboxes } from './migrations/0009-to-device-inboxes.ts'
 import { slidingSync } from './migrations/0010-sliding-sync.ts'
 import { search } from './migrations/0011-search.ts'
+import { threadSubscriptions } from './migrations/0012-thread-subscriptions.ts'
 
 export const migrations: readonly Migration[] = [
-  rooms, accounts, keys, accountData, messages, media, directory, consumers, toDeviceInboxes, slidingSync, search,
-]
+  rooms, accounts, keys, accountData, messages, media, directory, consumers, toDeviceInboxes, slidingSync, search, threadSubscriptions]
 
 /** The background updates of all migrations. */
 export const backgroundUpdates: readonly BackgroundUpdate[] = migrations.flatMap(({ background }) => background ?? [])

@@ -392,6 +392,16 @@ export interface StateNodesTable {
   content: Uint8Array
 }
 
+export interface ThreadSubscriptionsTable {
+  user_id: UserId
+  room_nid: number
+  thread_id: string
+  stream_id: number
+  subscribed: number
+  automatic: number
+  unsubscribed_at: number | null
+}
+
 export interface ThreadsTable {
   room_nid: number
   root_id: string
@@ -573,6 +583,7 @@ export interface Tables {
   sliding_sync_connections: SlidingSyncConnectionsTable
   sliding_sync_positions: SlidingSyncPositionsTable
   state_nodes: StateNodesTable
+  thread_subscriptions: ThreadSubscriptionsTable
   threads: ThreadsTable
   to_device_inboxes: ToDeviceInboxesTable
   to_device_messages: ToDeviceMessagesTable

@@ -10,6 +10,7 @@ export const specVersions: readonly string[] = [
 export interface FeatureRules {
   readonly loginTokens: boolean
   readonly delayedEvents: boolean
+  readonly threadSubscriptions: boolean
   /** Presets of rooms that are encrypted by default. */
   readonly encryptedPresets: readonly string[]
 }
@@ -22,7 +23,7 @@ const served = [
 ]
 const absent = [
   'org.matrix.msc3026.busy_presence', 'org.matrix.msc3773', 'fi.mau.msc2815', 'org.matrix.msc3881', 'org.matrix.msc3874', 'org.matrix.msc3912',
-  'org.matrix.msc3391', 'org.matrix.msc4069', 'org.matrix.msc4028', 'org.matrix.msc4108', 'org.matrix.msc4155', 'org.matrix.msc4306',
+  'org.matrix.msc3391', 'org.matrix.msc4069', 'org.matrix.msc4028', 'org.matrix.msc4108', 'org.matrix.msc4155',
   'com.beeper.msc4169', 'org.matrix.msc4262', 'org.matrix.msc4354', 'org.matrix.msc4429', 'uk.timedout.msc4491.create_room_invite_reasons',
   'org.matrix.msc4143', 'com.beeper.msc4446', 'io.element.msc4502',
 ]
@@ -34,6 +35,7 @@ export function unstableFeatures(rules: FeatureRules): Readonly<Record<string, b
     ...Object.fromEntries(absent.map((name) => [name, false])),
     'org.matrix.msc3882': rules.loginTokens,
     'org.matrix.msc4140': rules.delayedEvents,
+    'org.matrix.msc4306': rules.threadSubscriptions,
     'io.element.e2ee_forced.public': rules.encryptedPresets.includes('public_chat'),
     'io.element.e2ee_forced.private': rules.encryptedPresets.includes('private_chat'),
     'io.element.e2ee_forced.trusted_private': rules.encryptedPresets.includes('trusted_private_chat'),

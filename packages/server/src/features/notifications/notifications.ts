@@ -20,7 +20,7 @@ import type { Cache, CacheBudget } from '#platform/cache/cache.ts'
 import type { Database } from '#platform/db/database.ts'
 import type { Stream } from '#platform/streams/stream.ts'
 import { NotificationsStore } from './notifications.store.ts'
-import { RoomEvaluations, type Evaluate } from './room-evaluation.ts'
+import { RoomEvaluations, type Evaluate, type FollowedThreads } from './room-evaluation.ts'
 import { Tally, unreadCountsOf, type Scan, type Unread, type UnreadCounts } from './tally.ts'
 
 export { withThreads, type Counts, type UnreadCounts } from './tally.ts'
@@ -44,6 +44,7 @@ interface Needs {
   readonly eventsStream: Stream<EventsRow>
   readonly accountData: AccountData
   readonly pushRules: PushRules
+  readonly threadSubscriptions: FollowedThreads
   readonly receipts: Receipts
 }
 

@@ -22,6 +22,13 @@ import type { Stream } from '#platform/streams/stream.ts'
 /** What the rules of a user say of an event of the room; undefined where they are not asked: own events, events of ignored users. */
 export type Evaluate = (event: StoredEvent) => PushOutcome | undefined
 
+/** Which threads users follow. */
+export interface FollowedThreads {
+  readonly enabled: boolean
+  /** Roots of the threads of a room that a user follows. */
+  followedIn(userId: UserId, roomNid: number): Promise<ReadonlySet<string>>
+}
+
 interface Needs {
   readonly caches: CacheBudget
   readonly memberships: Memberships
@@ -29,6 +36,7 @@ interface Needs {
   readonly eventsStream: Stream<EventsRow>
   readonly accountData: AccountData
   readonly pushRules: PushRules
+  readonly threadSubscriptions: FollowedThreads
 }
 
 export class RoomEvaluations {
@@ -46,14 +54,15 @@ export class RoomEvaluations {
 
   /** Prepares the evaluation of events of a room. */
   async of(userId: UserId, room: Room): Promise<Evaluate> {
-    const { accountData, pushRules, writer } = this.#needs
+    const { accountData, pushRules, writer, threadSubscriptions } = this.#needs
     const [rules, ignored, view, memberCount] = await Promise.all([
       pushRules.compiledFor(userId), accountData.ignoredBy(userId), writer.view(room), this.#memberCount(room),
     ])
     const [member, create, powerLevels] = await Promise.all([
       view.state('m.room.member', userId), view.state('m.room.create', ''), view.state('m.room.power_levels', ''),
     ])
-    const reader: PushReader = { userId, displayName: contentString(member, 'displayname') }
+    const followedThreads = threadSubscriptions.enabled ? await threadSubscriptions.followedIn(userId, room.nid) : undefined
+    const reader: PushReader = { userId, displayName: contentString(member, 'displayname'), followedThreads }
     const levels = powerLevelsOf(room.version, powerLevels?.event, create?.event)
     return (event) => {
       const { sender } = event.event

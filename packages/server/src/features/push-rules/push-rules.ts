@@ -7,10 +7,10 @@
 import { MatrixError, refuse } from '@myelin/protocol/errors.ts'
 import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import { isObject, own, type JsonObject, type JsonValue } from '@myelin/protocol/json/json.ts'
-import { kindOfDefaultRule, rulesetOf as fullRuleset } from '@myelin/protocol/push/default-rules.ts'
+import { changedRule, kindOfDefaultRule, postcontentRules, rulesetOf as fullRuleset } from '@myelin/protocol/push/default-rules.ts'
 import { PushRules as CompiledPushRules, unchangedPushRules } from '@myelin/protocol/push/evaluate.ts'
 import {
-  checkPushActions, checkPushRule, currentActions, isPushRuleKind, type DefaultRuleChange, type PushAction, type PushRule, type PushRuleKind,
+  checkPushActions, checkPushRule, currentActions, isPushRuleKind, noUserPushRules, type DefaultRuleChange, type PushAction, type PushRule, type PushRuleKind,
   type PushRuleset, type UserPushRules,
 } from '@myelin/protocol/push/rules.ts'
 import { accountScope, type AccountData } from '#features/account-data/account-data.ts'
@@ -22,6 +22,11 @@ const pushRulesType = 'm.push_rules'
 const rulesLimit = 1_000
 const ruleLimitBytes = 16_384
 const ruleIdLimitBytes = 255
+/** The kind of the rules about threads that users follow. */
+const postcontent = 'postcontent'
+
+/** A ruleset as clients see it. */
+type ShownRuleset = PushRuleset & { readonly [postcontent]?: readonly PushRule[] }
 
 /** Where a rule is to stand among the user's rules of its kind. */
 export interface Placement {
@@ -34,29 +39,34 @@ export interface Placement {
 export class PushRules {
   readonly #accountData: AccountData
   readonly #compiled: Cache<string, CompiledPushRules>
+  readonly #followsThreads: boolean
+  readonly #unchanged: CompiledPushRules
 
-  constructor(needs: { readonly accountData: AccountData; readonly caches: CacheBudget }) {
+  /** @param needs `followsThreads`: whether users can follow threads, which adds the kind `postcontent` (MSC4306) */
+  constructor(needs: { readonly accountData: AccountData; readonly caches: CacheBudget; readonly followsThreads: boolean }) {
     this.#accountData = needs.accountData
+    this.#followsThreads = needs.followsThreads
+    this.#unchanged = needs.followsThreads ? new CompiledPushRules(noUserPushRules, true) : unchangedPushRules
     this.#compiled = needs.caches.cache('push_rules', () => 8_000)
-    needs.accountData.addManaged(pushRulesType, (userId, stored) => JSON.stringify({ global: fullRuleset(userId, readRules(stored)) }))
+    needs.accountData.addManaged(pushRulesType, (userId, stored) => JSON.stringify({ global: this.#shown(userId, readRules(stored)) }))
     needs.accountData.stream.onAdvance((entries) => {
       for (const { row } of entries) if (row.type === pushRulesType && row.scope === accountScope) this.#compiled.delete(row.userId)
     })
   }
 
   /** All rules of a user, the server's included. */
-  async rulesetOf(userId: UserId): Promise<PushRuleset> {
-    return fullRuleset(userId, await this.#stored(userId))
+  async rulesetOf(userId: UserId): Promise<ShownRuleset> {
+    return this.#shown(userId, await this.#stored(userId))
   }
 
   /** All rules of a kind. @throws M_INVALID_PARAM */
   async ofKind(userId: UserId, kind: string): Promise<readonly PushRule[]> {
-    return (await this.rulesetOf(userId))[kindOf(kind)]
+    return this.#rulesOf(await this.rulesetOf(userId), kind)
   }
 
   /** One rule. @throws M_NOT_FOUND, M_INVALID_PARAM */
   async require(userId: UserId, kind: string, ruleId: string): Promise<PushRule> {
-    const rule = (await this.rulesetOf(userId))[kindOf(kind)].find((each) => each.rule_id === ruleId)
+    const rule = this.#rulesOf(await this.rulesetOf(userId), kind).find((each) => each.rule_id === ruleId)
     if (!rule) throw notFound()
     return rule
   }
@@ -67,7 +77,7 @@ export class PushRules {
     if (cached) return cached
     const before = this.#accountData.stream.position
     const stored = await this.#accountData.getStored(userId, accountScope, pushRulesType)
-    const compiled = stored === undefined ? unchangedPushRules : new CompiledPushRules(readRules(stored))
+    const compiled = stored === undefined ? this.#unchanged : new CompiledPushRules(readRules(stored), this.#followsThreads)
     if (before === this.#accountData.stream.position) this.#compiled.set(userId, compiled)
     return compiled
   }
@@ -105,7 +115,7 @@ export class PushRules {
 
   /** @throws M_NOT_FOUND */
   async setEnabled(userId: UserId, kind: string, ruleId: string, enabled: boolean): Promise<void> {
-    await this.#edit(userId, kindOf(kind), ruleId, { enabled })
+    await this.#edit(userId, kind, ruleId, { enabled })
   }
 
   /** @throws M_NOT_FOUND, M_INVALID_PARAM */
@@ -113,7 +123,23 @@ export class PushRules {
     const fault = checkPushActions(actions)
     if (fault !== undefined || !Array.isArray(actions)) throw refuse('M_INVALID_PARAM', `The actions are not valid: ${fault}.`)
     if (Buffer.byteLength(JSON.stringify(actions)) > ruleLimitBytes) throw refuse('M_TOO_LARGE', `A push rule has at most ${ruleLimitBytes} bytes.`)
-    await this.#edit(userId, kindOf(kind), ruleId, { actions: currentActions(actions) })
+    await this.#edit(userId, kind, ruleId, { actions: currentActions(actions) })
+  }
+
+  #shown(userId: UserId, rules: UserPushRules): ShownRuleset {
+    const ruleset = fullRuleset(userId, rules)
+    if (!this.#followsThreads) return ruleset
+    return { ...ruleset, [postcontent]: postcontentRules.map((rule) => changedRule(rule, rules.defaultChanges.get(rule.rule_id))) }
+  }
+
+  /** @throws M_INVALID_PARAM */
+  #rulesOf(ruleset: ShownRuleset, kind: string): readonly PushRule[] {
+    return (kind === postcontent ? ruleset[postcontent] : undefined) ?? ruleset[kindOf(kind)]
+  }
+
+  /** Whether a rule is one of the kind that users cannot add to. */
+  #isPostcontent(kind: string, ruleId: string): boolean {
+    return this.#followsThreads && kind === postcontent && postcontentRules.some((rule) => rule.rule_id === ruleId)
   }
 
   async #stored(userId: UserId): Promise<UserPushRules> {
@@ -124,9 +150,12 @@ export class PushRules {
     await this.#accountData.change(userId, accountScope, pushRulesType, (stored) => writeRules(edit(readRules(stored))))
   }
 
-  async #edit(userId: UserId, kind: PushRuleKind, ruleId: string, change: DefaultRuleChange): Promise<void> {
+  async #edit(userId: UserId, kindText: string, ruleId: string, change: DefaultRuleChange): Promise<void> {
+    const isPostcontent = this.#isPostcontent(kindText, ruleId)
+    if (kindText === postcontent && this.#followsThreads && !isPostcontent) throw notFound()
+    const kind = isPostcontent ? undefined : kindOf(kindText)
     await this.#change(userId, (rules) => {
-      if (isDefault(kind, ruleId)) {
+      if (kind === undefined || isDefault(kind, ruleId)) {
         const defaultChanges = new Map(rules.defaultChanges)
         defaultChanges.set(ruleId, { ...defaultChanges.get(ruleId), ...change })
         return { ...rules, defaultChanges }

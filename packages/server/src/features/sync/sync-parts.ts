@@ -47,10 +47,11 @@ export class SyncParts {
 
   /** The newest moment. */
   position(): SyncPosition {
-    const { eventsStream, presence, typing, receipts, accountData, toDevice, deviceLists } = this.sources
+    const { eventsStream, presence, typing, receipts, accountData, toDevice, deviceLists, threadSubscriptions } = this.sources
     return {
       events: eventsStream.position, presence: presence.stream.position, typing: typing.stream.position, receipts: receipts.stream.position,
       accountData: accountData.stream.position, toDevice: toDevice.stream.position, deviceLists: deviceLists.stream.position,
+      threadSubscriptions: threadSubscriptions.stream.position,
     }
   }
 

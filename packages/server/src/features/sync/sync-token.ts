@@ -1,12 +1,12 @@
 /**
- * The tokens of `/sync`: one position for each stream, `s<events>_<presence>_<typing>_<receipts>_<account data>_<to device>_<device lists>`.
+ * The tokens of `/sync`: one position for each stream, `s<events>_<presence>_<typing>_<receipts>_<account data>_<to device>_<device lists>_<thread subscriptions>`.
  *
  * Spec: client-server API, "Syncing", `next_batch`.
  */
 import { MatrixError } from '@myelin/protocol/errors.ts'
 
 /** The streams of a token, in the order of the token. New ones are only ever added at the end. */
-export const tokenStreams = ['events', 'presence', 'typing', 'receipts', 'accountData', 'toDevice', 'deviceLists'] as const
+export const tokenStreams = ['events', 'presence', 'typing', 'receipts', 'accountData', 'toDevice', 'deviceLists', 'threadSubscriptions'] as const
 
 /** A moment: a position in each stream. */
 export type SyncPosition = Readonly<Record<(typeof tokenStreams)[number], number>>
@@ -23,8 +23,8 @@ export function parseSyncToken(text: string): SyncPosition | undefined {
   if (text.length > 400 || !form.test(text)) return undefined
   const numbers = text.slice(1).split('_').map(Number)
   if (!numbers.every(Number.isSafeInteger)) return undefined
-  const [events = 0, presence = 0, typing = 0, receipts = 0, accountData = 0, toDevice = 0, deviceLists = 0] = numbers
-  return { events, presence, typing, receipts, accountData, toDevice, deviceLists }
+  const [events = 0, presence = 0, typing = 0, receipts = 0, accountData = 0, toDevice = 0, deviceLists = 0, threadSubscriptions = 0] = numbers
+  return { events, presence, typing, receipts, accountData, toDevice, deviceLists, threadSubscriptions }
 }
 
 /** As `parseSyncToken`. @throws M_UNKNOWN with 400 */
@@ -44,6 +44,7 @@ export function notBeyond(position: SyncPosition, current: SyncPosition): SyncPo
     accountData: Math.min(position.accountData, current.accountData),
     toDevice: Math.min(position.toDevice, current.toDevice),
     deviceLists: Math.min(position.deviceLists, current.deviceLists),
+    threadSubscriptions: Math.min(position.threadSubscriptions, current.threadSubscriptions),
   }
 }
 

@@ -20,7 +20,7 @@ import { formatSyncToken, notBeyond, requireSyncToken, samePosition, type SyncPo
 
 export { formatSyncToken, parseSyncToken, type SyncPosition } from './sync-token.ts'
 export { SyncParts } from './sync-parts.ts'
-export { Connections } from './sliding/connections.ts'
+export { Connections, parsePos } from './sliding/connections.ts'
 export { SlidingSync } from './sliding/sliding-sync.ts'
 export type { SyncSources, SyncOptions } from './sources.ts'
 export type { SyncRequest } from './sync-context.ts'

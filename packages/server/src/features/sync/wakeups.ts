@@ -6,7 +6,7 @@ import { Waiters } from '#platform/streams/waiters.ts'
 import type { SyncSources } from './sources.ts'
 
 type Needs = Pick<
-  SyncSources, 'memberships' | 'rooms' | 'logger' | 'eventsStream' | 'accountData' | 'receipts' | 'typing' | 'presence' | 'toDevice' | 'deviceLists'
+  SyncSources, 'memberships' | 'rooms' | 'logger' | 'eventsStream' | 'accountData' | 'receipts' | 'typing' | 'presence' | 'toDevice' | 'deviceLists' | 'threadSubscriptions'
 >
 
 export class Wakeups {
@@ -33,7 +33,7 @@ export class Wakeups {
       const read = entries.filter(({ row }) => row.type === 'm.read').map(({ row }) => row.roomNid)
       this.#later(() => this.#wakeRoomNids(new Set(read)))
     })
-    for (const stream of [needs.accountData.stream, needs.toDevice.stream]) {
+    for (const stream of [needs.accountData.stream, needs.toDevice.stream, needs.threadSubscriptions.stream]) {
       stream.onAdvance((entries: readonly { readonly row: { readonly userId: string } }[]) => {
         for (const { row } of entries) this.waiters.wake(row.userId)
       })

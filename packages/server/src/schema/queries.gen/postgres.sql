@@ -618,6 +618,24 @@ select * from "state_nodes" where "node_id" = ANY($1);
 -- state.unsetCurrent
 delete from "current_state" where "room_nid" = $1 and "type_nid" = $2 and "state_key_nid" = $3;
 
+-- threadSubscriptions.changes
+select * from "thread_subscriptions" where "user_id" = $1 and "stream_id" > $2 and "stream_id" <= $3 order by "stream_id" desc limit $4;
+
+-- threadSubscriptions.count
+select count(*) as "count" from "thread_subscriptions" where "user_id" = $1;
+
+-- threadSubscriptions.deleteUser
+delete from "thread_subscriptions" where "user_id" = $1 and "stream_id" < (select max("stream_id") as "last" from "thread_subscriptions");
+
+-- threadSubscriptions.one
+select * from "thread_subscriptions" where "user_id" = $1 and "room_nid" = $2 and "thread_id" = $3;
+
+-- threadSubscriptions.set
+insert into "thread_subscriptions" ("user_id", "room_nid", "thread_id", "stream_id", "subscribed", "automatic", "unsubscribed_at") values ($1, $2, $3, $4, $5, $6, $7) on conflict ("user_id", "room_nid", "thread_id") do update set "stream_id" = $8, "subscribed" = $9, "automatic" = $10, "unsubscribed_at" = $11;
+
+-- threadSubscriptions.subscribedIn
+select "thread_id" from "thread_subscriptions" where "user_id" = $1 and "room_nid" = $2 and "subscribed" = $3;
+
 -- toDevice.acknowledge
 delete from "to_device_queue" where "inbox_nid" = $1 and "stream_id" <= $2;
 

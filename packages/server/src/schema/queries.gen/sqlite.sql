@@ -618,6 +618,24 @@ select * from "state_nodes" where "node_id" IN (SELECT value FROM json_each(?));
 -- state.unsetCurrent
 delete from "current_state" where "room_nid" = ? and "type_nid" = ? and "state_key_nid" = ?;
 
+-- threadSubscriptions.changes
+select * from "thread_subscriptions" where "user_id" = ? and "stream_id" > ? and "stream_id" <= ? order by "stream_id" desc limit ?;
+
+-- threadSubscriptions.count
+select count(*) as "count" from "thread_subscriptions" where "user_id" = ?;
+
+-- threadSubscriptions.deleteUser
+delete from "thread_subscriptions" where "user_id" = ? and "stream_id" < (select max("stream_id") as "last" from "thread_subscriptions");
+
+-- threadSubscriptions.one
+select * from "thread_subscriptions" where "user_id" = ? and "room_nid" = ? and "thread_id" = ?;
+
+-- threadSubscriptions.set
+insert into "thread_subscriptions" ("user_id", "room_nid", "thread_id", "stream_id", "subscribed", "automatic", "unsubscribed_at") values (?, ?, ?, ?, ?, ?, ?) on conflict ("user_id", "room_nid", "thread_id") do update set "stream_id" = ?, "subscribed" = ?, "automatic" = ?, "unsubscribed_at" = ?;
+
+-- threadSubscriptions.subscribedIn
+select "thread_id" from "thread_subscriptions" where "user_id" = ? and "room_nid" = ? and "subscribed" = ?;
+
 -- toDevice.acknowledge
 delete from "to_device_queue" where "inbox_nid" = ? and "stream_id" <= ?;
 

@@ -1,7 +1,8 @@
 /**
  * What a client asks for beside rooms: messages to its device, keys, account data, receipts, typing.
  *
- * Spec: MSC3884 (`e2ee`), MSC3885 (`to_device`), MSC3959 (`account_data`), MSC3960 (`receipts`), MSC4508 (`typing` and what they have in common).
+ * Spec: MSC3884 (`e2ee`), MSC3885 (`to_device`), MSC3959 (`account_data`), MSC3960 (`receipts`), MSC4508 (`typing` and what they have in common),
+ * MSC4308 (`thread_subscriptions`).
  */
 import { refuse } from '@myelin/protocol/errors.ts'
 import type { Membership } from '#engine/memberships.ts'
@@ -68,7 +69,7 @@ export class Extensions {
   }
 
   async of(context: ExtensionContext): Promise<ExtensionResults> {
-    return joined([await this.ofDevice(context), await this.#accountData(context), await this.#receipts(context), this.#typing(context)])
+    return joined([await this.ofDevice(context), await this.#accountData(context), await this.#receipts(context), this.#typing(context), await this.#threadSubscriptions(context)])
   }
 
   /** What concerns the device alone: its messages and keys. */
@@ -166,6 +167,18 @@ export class Extensions {
     if (byRoom.size === 0) return nothing
     const texts = [...byRoom].map(([nid, list]) => `${JSON.stringify(context.wanted.get(nid)?.membership.room.id)}:{"type":"m.receipt","content":${receiptContent(list)}}`)
     return { members: [`"receipts":{"rooms":{${texts.join(',')}}}`], hasNews: true }
+  }
+
+  async #threadSubscriptions({ request: { userId, extensions }, since, upTo }: ExtensionContext): Promise<ExtensionResults> {
+    const { threadSubscriptions } = this.#sources
+    const wish = extensions.threadSubscriptions
+    if (!wish || !threadSubscriptions.enabled) return nothing
+    const { members, before } = await threadSubscriptions.page({
+      userId, after: since?.threadSubscriptions ?? 0, upTo: upTo.threadSubscriptions, limit: wish.limit,
+    })
+    if (members.length === 0) return nothing
+    const more = before === undefined ? [] : [`"prev_batch":"${before}"`]
+    return { members: [`"io.element.msc4308.thread_subscriptions":{${[...members, ...more].join(',')}}`], hasNews: true }
   }
 
   #typing(context: ExtensionContext): ExtensionResults {
