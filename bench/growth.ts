@@ -16,7 +16,7 @@ async function createRoom(client: Client, user: User | undefined): Promise<strin
 }
 
 function post(client: Client, room: string, text: string, user: User | undefined): Promise<unknown> {
-  return client.call('PUT', at(room, `/send/m.room.message/${text}`), { msgtype: 'm.text', body: text }, user?.token)
+  return client.call('PUT', at(room, `/send/m.room.message/${text.replaceAll(' ', '-')}`), { msgtype: 'm.text', body: text }, user?.token)
 }
 
 /** Costs in a room: of a send, of a join, and of a sync that finds one message. */

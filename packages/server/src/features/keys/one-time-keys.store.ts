@@ -3,7 +3,7 @@ import { sql } from 'kysely'
 import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import { BulkInsert } from '#platform/db/bulk-insert.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
-import { anyOf, pairs } from '#platform/db/dialect.ts'
+import { anyOf, pairs, pairsText } from '#platform/db/dialect.ts'
 import { buildersFor, prepare, type Prepared, type Runner } from '#platform/db/query.ts'
 import type { OneTimeKeysTable, Tables } from '#schema/tables.gen.ts'
 
@@ -109,7 +109,7 @@ export class OneTimeKeysStore {
 
   /** What devices offer, each in every algorithm that it has. */
   offers(runner: Runner, devices: readonly DeviceParams[]): Promise<OfferRow[]> {
-    return this.#offers.all(runner, { devices: JSON.stringify(devices.map(({ userId, deviceId }) => [userId, deviceId])) })
+    return this.#offers.all(runner, { devices: pairsText(devices.map(({ userId, deviceId }) => [userId, deviceId])) })
   }
 
   /** Deletes keys and gives those that this transaction has deleted: never one that another has taken. */

@@ -3,7 +3,7 @@ import { sql } from 'kysely'
 import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import { BulkInsert } from '#platform/db/bulk-insert.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
-import { anyOf, pairs } from '#platform/db/dialect.ts'
+import { anyOf, pairs, pairsText } from '#platform/db/dialect.ts'
 import { buildersFor, prepare, type Prepared } from '#platform/db/query.ts'
 import type { Tables, ToDeviceInboxesTable, ToDeviceQueueTable } from '#schema/tables.gen.ts'
 
@@ -98,7 +98,7 @@ export class ToDeviceStore {
 
   /** The inboxes that devices have. */
   inboxes(devices: readonly { readonly user_id: UserId; readonly device_id: string }[], runner: Database | Tx = this.#database): Promise<InboxRow[]> {
-    return this.#inboxes.all(runner, { devices: JSON.stringify(devices.map((device) => [device.user_id, device.device_id])) })
+    return this.#inboxes.all(runner, { devices: pairsText(devices.map((device) => [device.user_id, device.device_id])) })
   }
 
   /** Adds inboxes of devices that have none. */

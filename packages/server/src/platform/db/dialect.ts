@@ -36,7 +36,7 @@ export function anyOf<Value extends string | number>(
 
 /**
  * A table of pairs of text with the columns `first` and `second`, for joins: two `anyOf` would ask for every combination.
- * @param list JSON text of a list of lists of two, or the placeholder of a prepared query that brings it
+ * @param list what `pairsText` gives, or the placeholder of a prepared query that brings it
  */
 export function pairs(dialect: Dialect, list: Placeholder | string): RawBuilder<{ first: string; second: string }> {
   return dialect === 'postgres'
@@ -52,6 +52,11 @@ export function numbersIn(dialect: Dialect, list: readonly number[] | Placeholde
   return dialect === 'postgres'
     ? sql<{ number: number }>`(SELECT unnest(${list}::bigint[]) AS number)`
     : sql<{ number: number }>`(SELECT value AS number FROM json_each(${list}))`
+}
+
+/** Pairs on their way to `pairs`. Those with a NUL character are left out: no text in a database has one, so they match nothing. */
+export function pairsText(list: readonly (readonly [string, string])[]): string {
+  return JSON.stringify(list.filter(([first, second]) => !first.includes('\0') && !second.includes('\0')))
 }
 
 /** Whether an error of the driver says that a unique constraint or a primary key was violated. */
