@@ -87,6 +87,19 @@ test('what does not fit together stops the start, with the place', () => {
   ])
 })
 
+test('of databases by name, the one with main is used', () => {
+  const server = 'server_name: example.org\nlisteners: [{port: 8008}]\n'
+  const one = loadConfig([write(`${server}databases: {master: {name: sqlite3, args: {database: one.db}}}\n`)])
+  assert.deepEqual([{ ...one.config.database.args }, one.warnings, one.notEffective], [{ database: 'one.db' }, [], []])
+  const two = 'databases:\n  a: {name: psycopg2, args: {dbname: a}, data_stores: [state]}\n  b: {name: psycopg2, args: {dbname: b}, data_stores: [main]}\n'
+  const several = loadConfig([write(server + two)])
+  assert.deepEqual([several.config.database.name, several.config.database.args['dbname']], ['psycopg2', 'b'])
+  assert.equal(several.warnings.length, 1)
+  assert.deepEqual(faults(minimal + two), ['4 databases'])
+  assert.deepEqual(faults(server + two.replace('[main]', '[state]')), ['3 databases', '0 database.args'])
+  assert.deepEqual(faults(server + two.replace('[state]', '[main]')), ['3 databases', '0 database.args'])
+})
+
 test('former names still work', () => {
   const { config, warnings } = loadConfig([write(`${minimal}use_presence: false\ncaches: {expiry_time: 5m}\nroom_invite_state_types: [m.room.name]\n`)])
   assert.equal(config.presence.enabled, false)

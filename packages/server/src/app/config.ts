@@ -12,6 +12,7 @@ import { readFields, type Parsed } from '#platform/config/option.ts'
 import { findPlace, stepsOf } from '#platform/config/place.ts'
 import { readSigningKeys, type SigningKey } from '#platform/config/signing-key.ts'
 import { checkConfig } from './checks.ts'
+import { withNamedDatabase } from './named-databases.ts'
 import { allOptions } from './options.ts'
 import { applyFormerNames } from './former-names.ts'
 
@@ -60,8 +61,9 @@ export function loadConfig(paths: readonly string[], flags: LoadFlags = {}): Loa
   return collected(() => {
     const files = configFiles(paths)
     const settings = readConfigFiles(files, findings)
-    const read = withFlags(applyFormerNames(readFields(allOptions, settings, undefined, findings), settings), flags)
+    const named = applyFormerNames(readFields(allOptions, settings, undefined, findings), settings)
     const at = (path: string): Place => findPlace(settings, stepsOf(path), files.at(-1) ?? '')
+    const read = withFlags(withNamedDatabase(named, settings.has('database'), at, findings), flags)
     checkConfig(read, at, findings)
     findings.assertNone()
     const keysFolder = flags.keysDirectory ?? dirname(files[0] ?? '.')

@@ -16,8 +16,8 @@ export const databaseOptions = options({
   database: section(databaseFields, { doc: 'Where data is stored.', effective: true }),
   databases: option(map(object({
     ...databaseFields,
-    data_stores: option(list(string), { default: [], doc: 'What is stored in it: main, state.' }),
-  })), { default: {}, doc: 'Several databases by name.', effective: false }),
+    data_stores: option(list(string), { default: ['main', 'state'], doc: 'What Synapse stores in it: main, state.' }),
+  })), { default: {}, doc: 'Databases by name. Everything is stored in the one that has main.', effective: true }),
   background_updates: section({
     background_update_duration_ms: option(integer, { default: 100, doc: 'Target batch time.' }),
     sleep_enabled: option(boolean, { default: true, doc: 'Sleep between batches.' }),
