@@ -12,7 +12,7 @@ import { ProfilePropagation } from '#features/profiles/propagation.ts'
 import { Registration, type RegistrationRules } from '#features/registration/registration.ts'
 import { Logins } from '#features/sessions/logins.ts'
 import { Sessions } from '#features/sessions/sessions.ts'
-import { Uia } from '#features/uia/uia.ts'
+import { Uia, UiaMismatch } from '#features/uia/uia.ts'
 import type { Memberships } from '#engine/memberships.ts'
 import type { RoomWriter } from '#engine/room-writer.ts'
 import type { CacheBudget } from '#platform/cache/cache.ts'
@@ -56,7 +56,7 @@ export function composeAccounts(inputs: Inputs) {
   uia.addStage('m.login.password', {
     check: async (auth, { userId }) => {
       if (userId === undefined) throw refuse('M_FORBIDDEN', 'Only somebody who is logged in can confirm with a password.')
-      await accounts.confirmPassword(auth, userId)
+      if (!(await accounts.confirmPassword(auth, userId))) throw new UiaMismatch()
       return { result: userId }
     },
   })

@@ -197,12 +197,17 @@ export class Accounts {
     return row && accountOf(row)
   }
 
-  /** The `m.login.password` stage: the password must be that of `userId`. @throws M_FORBIDDEN */
-  async confirmPassword(auth: JsonObject, userId: UserId): Promise<void> {
+  /**
+   * The `m.login.password` stage: the password must be that of `userId`.
+   * @returns whether it speaks of that user at all; of others no password is looked at
+   * @throws M_FORBIDDEN for a wrong password
+   */
+  async confirmPassword(auth: JsonObject, userId: UserId): Promise<boolean> {
     const identifier = own(auth, 'identifier')
     const named = isObject(identifier) ? own(identifier, 'user') : own(auth, 'user')
-    const account = await this.byPassword(typeof named === 'string' ? named : userId, own(auth, 'password'))
-    if (account?.userId !== userId) throw refuse('M_FORBIDDEN', 'The password is not correct.')
+    if (typeof named === 'string' && (await this.find(named))?.userId !== userId) return false
+    if (!(await this.byPassword(userId, own(auth, 'password')))) throw refuse('M_FORBIDDEN', 'The password is not correct.')
+    return true
   }
 
   /** Changes flags; open sessions see it with their next request. */

@@ -39,9 +39,10 @@ function isAlias(text: RoomId | RoomAlias): text is RoomAlias {
   return text.startsWith('#')
 }
 
-/** Fields of the body that belong into the membership event. */
+/** Fields of a join's body for the membership event: all that the server does not decide itself, as with a membership that is set as state. */
 function joinContent(body: { readonly reason?: string }): JsonObject {
-  return body.reason === undefined ? {} : { reason: body.reason }
+  const { third_party_signed: _proof, join_authorised_via_users_server: _authoriser, ...content }: JsonObject = JSON.parse(JSON.stringify(body))
+  return content
 }
 
 const join = endpoint({

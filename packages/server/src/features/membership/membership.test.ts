@@ -17,6 +17,32 @@ test('joining, leaving and coming back', async (t) => {
   await bob.post(`/join/${encodeURIComponent(room)}`).ok()
 })
 
+test('a join takes further content, not what the server decides', async (t) => {
+  const server = await testServer(t)
+  const { alice, bob, room } = await server.withRoom()
+  const member = async (): Promise<unknown> => bob.get(`/rooms/${encodeURIComponent(room)}/state/m.room.member/${bob.userId}`).ok()
+  const given = { 'org.example.note': 'x', 'reason': 'tea', 'membership': 'ban', 'third_party_signed': { token: 'x' }, 'join_authorised_via_users_server': alice.userId }
+  for (const path of [`/join/${encodeURIComponent(room)}`, `/rooms/${encodeURIComponent(room)}/join`]) {
+    await bob.post(`/rooms/${encodeURIComponent(room)}/leave`, {}).ok()
+    await bob.post(path, given).ok()
+    assert.deepEqual(await member(), { 'membership': 'join', 'displayname': 'bob', 'org.example.note': 'x', 'reason': 'tea' })
+  }
+  await bob.post(`/rooms/${encodeURIComponent(room)}/leave`, {}).ok()
+  await bob.post(`/join/${encodeURIComponent(room)}`, { displayname: 'Bobby' }).ok()
+  assert.deepEqual(await member(), { membership: 'join', displayname: 'Bobby' })
+  await bob.post(`/rooms/${encodeURIComponent(room)}/leave`, {}).ok()
+  await bob.post(`/join/${encodeURIComponent(room)}`, { half: 0.5 }).fails(400, 'M_BAD_JSON')
+  await bob.post(`/join/${encodeURIComponent(room)}`, { reason: null }).ok()
+})
+
+test('joins keep the profile where rooms have none of their own', async (t) => {
+  const server = await testServer(t, { config: 'allow_per_room_profiles: false\n' })
+  const { bob, room } = await server.withRoom()
+  await bob.post(`/rooms/${encodeURIComponent(room)}/leave`, {}).ok()
+  await bob.post(`/join/${encodeURIComponent(room)}`, { displayname: 'Mallory', avatar_url: 'mxc://x/y' }).ok()
+  assert.deepEqual(await bob.get(`/rooms/${encodeURIComponent(room)}/state/m.room.member/${bob.userId}`).ok(), { membership: 'join', displayname: 'bob' })
+})
+
 test('rooms that do not exist, and bad identifiers', async (t) => {
   const server = await testServer(t)
   const alice = await server.register('alice')

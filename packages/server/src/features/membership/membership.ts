@@ -50,6 +50,12 @@ export interface MembershipAction {
   readonly reason?: string
 }
 
+/** Content of a membership event without the name and avatar that the client gave. */
+function withoutProfile(content: JsonObject): JsonObject {
+  const { displayname: _name, avatar_url: _avatar, ...rest } = content
+  return rest
+}
+
 function reasonOf(reason: string | undefined): JsonObject {
   return reason === undefined ? {} : { reason }
 }
@@ -83,13 +89,12 @@ export class Membership {
     if (membership === 'invite') await this.assertMayInvite(requester, room, [stateKey])
     if (membership !== 'join' || stateKey !== requester.userId) return content
     if (requester.isGuest && !(await this.#needs.memberships.isJoined(room, stateKey))) await assertGuestsMayJoin(await this.#needs.writer.view(room))
-    if (this.#needs.perRoomProfiles) return content
-    const { displayname: _name, avatar_url: _avatar, ...rest } = content
-    return this.memberContent(requester.userId, rest)
+    return this.#needs.perRoomProfiles ? content : this.memberContent(requester.userId, withoutProfile(content))
   }
 
   /**
    * Joins the requester to a room that this server is in.
+   * @param content further fields of the membership event
    * @throws M_FORBIDDEN, M_GUEST_ACCESS_FORBIDDEN, M_UNABLE_TO_AUTHORISE_JOIN, M_LIMIT_EXCEEDED
    */
   async join(requester: Requester, room: Room, content: JsonObject): Promise<void> {
@@ -98,7 +103,8 @@ export class Membership {
       this.#needs.limits.consume('rc_joins.local', requester.userId)
       this.#needs.limits.consume('rc_joins_per_room', room.id)
     }
-    const full = await this.memberContent(requester.userId, { ...content, membership: 'join' })
+    const own = this.#needs.perRoomProfiles ? content : withoutProfile(content)
+    const full = await this.memberContent(requester.userId, { ...own, membership: 'join' })
     await this.#needs.writer.propose(room, async (view) => {
       const current = await membershipIn(view, requester.userId)
       if (current === 'join') return []

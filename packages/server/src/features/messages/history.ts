@@ -192,6 +192,7 @@ export class History {
     const { direction, limit, filter } = request
     const ignored = await this.#needs.ignoredUsers.ignoredBy(requester.userId)
     const visible: VisibleEvent[] = []
+    // Only an empty page is the last one, as clients of Synapse know it: so a reader of new events has a token to go on from.
     let point = from
     for (let round = 0; round < maxRounds; round += 1) {
       const size = Math.max(limit - visible.length, 20)
@@ -205,8 +206,8 @@ export class History {
         if (visible.length === limit) return { visible, next: step(item.event, direction) }
       }
       const last = events.at(-1)
-      if (!last || events.length < size) return { visible, next: undefined }
-      point = step(last, direction)
+      point = last ? step(last, direction) : point
+      if (!last || events.length < size) return { visible, next: visible.length > 0 ? point : undefined }
     }
     return { visible, next: point }
   }

@@ -34,12 +34,32 @@ test('a user registers, logs in and logs out', async (t) => {
   assert.deepEqual(server.errors, [])
 })
 
+test('who lost the answer to a registration asks again', async (t) => {
+  const server = await testServer(t)
+  const nobody = server.anonymous()
+  for (const wish of [{ password: 'secret' }, { username: 'bob', password: 'secret', device_id: 'PHONE' }]) {
+    const { session } = (await nobody.post('/register', wish)).body
+    const request = { ...wish, auth: { ...dummy, session } }
+    const first = await nobody.post('/register', request).ok()
+    const again = await nobody.post('/register', request).ok()
+    assert.deepEqual([again['user_id'], again['device_id']], [first['user_id'], first['device_id']])
+    assert.notEqual(again['access_token'], first['access_token'])
+    const user = nobody.withToken(String(again['access_token']))
+    assert.equal(((await user.get('/devices').ok())['devices'] as unknown[]).length, 1)
+    await nobody.withToken(String(first['access_token'])).get('/account/whoami').fails(401, 'M_UNKNOWN_TOKEN')
+    assert.equal((await nobody.post('/register', { ...request, inhibit_login: true }).ok())['access_token'], undefined)
+    await nobody.post('/register', { ...request, password: 'guessed' }).fails(403, 'M_FORBIDDEN')
+    await nobody.post('/register', { auth: request.auth }).fails(403, 'M_FORBIDDEN')
+    assert.equal((await nobody.get(`/auth/m.login.dummy/fallback/web?session=${String(session)}`)).status, 400)
+  }
+})
+
 test('names are checked', async (t) => {
   const server = await testServer(t)
   const nobody = server.anonymous()
   await server.register('alice')
   const tries: readonly (readonly [string, string])[] = [
-    ['alice', 'M_USER_IN_USE'], ['Alice', 'M_INVALID_USERNAME'], ['123', 'M_INVALID_USERNAME'], ['_bridge', 'M_INVALID_USERNAME'], ['', 'M_INVALID_USERNAME'],
+    ['alice', 'M_USER_IN_USE'], ['Alice', 'M_USER_IN_USE'], ['\u212A', 'M_INVALID_USERNAME'], ['123', 'M_INVALID_USERNAME'], ['_bridge', 'M_INVALID_USERNAME'], ['', 'M_INVALID_USERNAME'],
     ['a b', 'M_INVALID_USERNAME'], ['@alice:test.example', 'M_INVALID_USERNAME'], ['x'.repeat(250), 'M_INVALID_USERNAME'], ['ä', 'M_INVALID_USERNAME'],
   ]
   for (const [username, errcode] of tries) {
@@ -48,6 +68,8 @@ test('names are checked', async (t) => {
   }
   await nobody.get('/register/available').fails(400, 'M_MISSING_PARAM')
   assert.deepEqual(await nobody.get('/register/available?username=bob').ok(), { available: true })
+  assert.deepEqual(await nobody.get('/register/available?username=Bobby').ok(), { available: true })
+  assert.equal((await nobody.post('/register', { username: 'BobBy', password: 'secret', auth: dummy }).ok())['user_id'], '@bobby:test.example')
   for (const username of ['__proto__', 'constructor', 'toString'.toLowerCase()]) {
     const reply = await nobody.post('/register', { username: username.replace(/^_+/, 'x'), password: 'secret', auth: dummy }).ok()
     assert.equal(typeof reply['access_token'], 'string')
@@ -75,8 +97,9 @@ test('a registration asks for its stages, remembers its parameters and takes cha
   const reply = await nobody.post('/register', { auth: { ...dummy, session } }).ok()
   assert.equal(reply['user_id'], '@carol:test.example')
   assert.equal(reply['device_id'], 'PHONE')
-  const rows = await server.services.database.rows('SELECT * FROM ui_auth_sessions', [])
-  assert.deepEqual(rows, [])
+  const rows = await server.services.database.rows<{ operation: string; stages: string }>('SELECT operation, stages FROM ui_auth_sessions', [])
+  assert.deepEqual(rows.map(({ operation, stages }) => `${operation} ${stages}`), ['finished []'])
+  assert.deepEqual(await server.services.database.rows('SELECT * FROM ui_auth_sessions_credentials', []), [])
   const unknown = await nobody.post('/register', { username: 'eve', password: 'x', auth: { type: 'm.login.password', session: 'nonsense' } })
   assert.equal(`${unknown.status} ${String(unknown.body['errcode'])}`, '401 M_FORBIDDEN')
   assert.deepEqual(unknown.body['flows'], [{ stages: ['m.login.dummy'] }])

@@ -7,7 +7,7 @@ import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { MatrixError, refuse } from '@myelin/protocol/errors.ts'
 import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import { localpartOf } from '@myelin/protocol/ids/user-id.ts'
-import { own, type JsonObject } from '@myelin/protocol/json/json.ts'
+import { isObject, own, type JsonObject } from '@myelin/protocol/json/json.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
 import { addressKey } from '#platform/limits/address-key.ts'
@@ -121,6 +121,8 @@ export class Registration {
     this.assertOpen()
     const wish = wishOf(JSON.parse(JSON.stringify(request.body)))
     this.#assertWish(wish)
+    const earlier = await this.#earlier(request, wish)
+    if (earlier) return earlier
     if (wish.username !== undefined && !rules.inhibitUserInUseError) await accounts.assertAvailable(wish.username)
     const success = await this.#needs.uia.authenticate({
       request,
@@ -143,7 +145,8 @@ export class Registration {
    * Whether a name can be registered.
    * @throws M_INVALID_USERNAME, M_USER_IN_USE, M_FORBIDDEN where registration is closed
    */
-  async assertAvailable(username: string, ip: string): Promise<void> {
+  async assertAvailable(wanted: string, ip: string): Promise<void> {
+    const username = lowered(wanted)
     this.#needs.limits.consume('rc_registration', addressKey(ip))
     this.assertOpen()
     if (this.#needs.rules.inhibitUserInUseError) this.#needs.accounts.newUserId(username)
@@ -176,7 +179,7 @@ export class Registration {
     const expected = createHmac('sha1', secret).update(parts.join('\0')).digest()
     const given = Buffer.from(request.mac, 'hex')
     if (given.length !== expected.length || !timingSafeEqual(given, expected)) throw new MatrixError(403, 'M_UNKNOWN', 'HMAC incorrect')
-    const userId = await accounts.assertAvailable(request.username.toLowerCase())
+    const userId = await accounts.assertAvailable(lowered(request.username))
     const passwordHash = await accounts.passwordHash(request.password)
     const user: NewUser = { userId, passwordHash, displayname: request.displayname, isAdmin: request.admin ?? false, userType }
     const session = await this.create(user, async (tx) => (request.inhibitLogin ? undefined : this.#needs.sessions.startIn(tx, userId, {})))
@@ -192,12 +195,31 @@ export class Registration {
     limits.consume('rc_registration', addressKey(ip))
     const passwordHash = await accounts.passwordHash(wish.password)
     const session = await this.create({ userId, passwordHash }, async (tx) => {
-      await success.finish(tx)
       const token = success.completed.get('m.login.registration_token')
       if (typeof token === 'string') await this.tokens.complete(tx, token)
-      return wish.inhibitLogin ? undefined : sessions.startIn(tx, userId, wish.device)
+      const started = wish.inhibitLogin ? undefined : await sessions.startIn(tx, userId, wish.device)
+      await success.finish(tx, { userId, deviceId: started?.deviceId ?? null })
+      return started
     })
     return { userId, session }
+  }
+
+  /**
+   * The account that the request's authentication session has made before: a client that lost the answer asks again. It gets new tokens for the
+   * same device, against the password.
+   */
+  async #earlier(request: UiaRequest, wish: Wish): Promise<Registered | undefined> {
+    const { uia, accounts, limits, database, sessions } = this.#needs
+    const made = await uia.resultOf(request)
+    if (!isObject(made)) return undefined
+    limits.consume('rc_registration', addressKey(request.ip))
+    const [madeId, deviceId] = [own(made, 'userId'), own(made, 'deviceId')]
+    const account = typeof madeId === 'string' && wish.password !== undefined ? await accounts.byPassword(madeId, wish.password) : undefined
+    if (!account) throw refuse('M_FORBIDDEN', 'This authentication session was already used.')
+    const { userId } = account
+    if (wish.inhibitLogin) return { userId, session: undefined }
+    const device = typeof deviceId === 'string' ? { ...wish.device, deviceId } : wish.device
+    return { userId, session: await database.transaction((tx) => sessions.startIn(tx, userId, device)) }
   }
 
   /** @throws M_FORBIDDEN where nobody may register */
@@ -229,9 +251,14 @@ interface Wish {
   readonly device: DeviceRequest
 }
 
+/** A wanted username as it will be registered: user ids have no capitals, and whoever types some means their name all the same. */
+function lowered<Text extends string | undefined>(username: Text): Text | string {
+  return username?.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase()) ?? username
+}
+
 function wishOf(body: JsonObject): Wish {
   return {
-    username: textOf(body, 'username'),
+    username: lowered(textOf(body, 'username')),
     password: textOf(body, 'password'),
     inhibitLogin: own(body, 'inhibit_login') === true,
     device: { deviceId: textOf(body, 'device_id'), initialDisplayName: textOf(body, 'initial_device_display_name'), refreshToken: own(body, 'refresh_token') === true },

@@ -30,7 +30,7 @@ test('initialSync gives rooms, invites, account data, presence and a token for e
   assert.ok(rooms.get(room)?.state?.some((event) => event.type === 'm.room.create'))
   assert.equal(rooms.get(invited)?.membership, 'invite')
   assert.equal(rooms.get(invited)?.invite?.state_key, alice.userId)
-  assert.ok((all['account_data'] as SyncedEvent[]).some((event) => event.type === 'org.test'))
+  assert.deepEqual((all['account_data'] as SyncedEvent[]).map((event) => event.type), ['org.test'])
   const none = await alice.get('/initialSync?limit=0').ok()
   assert.deepEqual((none['rooms'] as RoomInfo[]).find((info) => info.room_id === room)?.messages?.chunk, [])
   await bob.post(`${path(room)}/leave`, {}).ok()
@@ -65,10 +65,14 @@ test('events after a token, waiting for the first', async (t) => {
   assert.deepEqual(await waiting, [second])
   await alice.get('/events?from=nonsense').fails(400, 'M_UNKNOWN')
   await alice.get('/events?room_id=nonsense').fails(400, 'M_INVALID_PARAM')
+  for (const limit of ['many', '-2']) await alice.get(`/events?limit=${limit}`).fails(400, 'M_INVALID_PARAM')
+  const one = await alice.get(`/events?from=${end}&limit=1`).ok()
+  assert.deepEqual(messages(one['chunk']), [sent])
+  assert.deepEqual(messages((await alice.get(`/events?from=${one['end']}&limit=1`).ok())['chunk']), [second])
 })
 
 test('whoever is no member watches a world-readable room, and no other', async (t) => {
-  const server = await testServer(t)
+  const server = await testServer(t, { config: 'presence: {enabled: false}\n' })
   const { alice, room } = await server.withRoom(worldReadable)
   const hidden = String((await alice.post('/createRoom', { preset: 'private_chat' }).ok())['room_id'])
   for (const reader of [await server.guest(), await server.register('reader')]) {
@@ -83,6 +87,30 @@ test('whoever is no member watches a world-readable room, and no other', async (
     await reader.get(`/events?room_id=${encodeURIComponent(hidden)}`).fails(403, 'M_FORBIDDEN')
   }
   await server.anonymous().get(`${path(room)}/initialSync`).fails(401, 'M_MISSING_TOKEN')
+})
+
+test('who watches a room goes on from its initial sync, and sees what its members do', async (t) => {
+  const server = await testServer(t)
+  const { alice, room } = await server.withRoom(worldReadable)
+  const [reader, stranger] = [await server.guest(), await server.register()]
+  const elsewhere = String((await alice.post('/createRoom', {}).ok())['room_id'])
+  const preview = await reader.get(`${path(room)}/initialSync?limit=2`).ok()
+  const from = (preview['messages'] as { end: string }).end
+  const sent = await send(alice, room, 'look')
+  await send(alice, elsewhere, 'not here')
+  await alice.post(`${path(room)}/receipt/m.read/${encodeURIComponent(sent)}`, {}).ok()
+  await alice.put(`${path(room)}/typing/${alice.userId}`, { typing: true, timeout: 30_000 }).ok()
+  await alice.put(`/presence/${alice.userId}/status`, { presence: 'online', status_msg: 'watched' }).ok()
+  await stranger.put(`/presence/${stranger.userId}/status`, { presence: 'online' }).ok()
+  // Read without the check of the contract: the specification has no form for events of no timeline.
+  const url = `${server.url}/_matrix/client/v3/events?room_id=${encodeURIComponent(room)}&from=${from}`
+  const watch = async (): Promise<{ chunk: (SyncedEvent & { sender?: string })[] }> =>
+    JSON.parse(await (await fetch(url, { headers: { authorization: `Bearer ${reader.token}` } })).text())
+  const { chunk } = await watch()
+  assert.equal(chunk[0]?.event_id, sent)
+  assert.deepEqual(chunk.slice(1).map(({ type, sender }) => [type, sender]), [['m.typing', undefined], ['m.receipt', undefined], ['m.presence', alice.userId]])
+  await setState(alice, room, 'm.room.history_visibility', { history_visibility: 'joined' })
+  await reader.get(`/events?room_id=${encodeURIComponent(room)}&from=${from}`).fails(403, 'M_FORBIDDEN')
 })
 
 test('a room as it was when the user left', async (t) => {

@@ -7,7 +7,6 @@ import { MatrixError, refuse } from '@myelin/protocol/errors.ts'
 import type { EventId, RoomId, UserId } from '@myelin/protocol/ids/ids.ts'
 import { allEvents } from '@myelin/protocol/filters/event-filter.ts'
 import type { Membership } from '#engine/memberships.ts'
-import { formatRoomPoint, pointAfter } from '#engine/room-point.ts'
 import type { RoomReadView } from '#engine/room-access.ts'
 import type { Room } from '#engine/room.ts'
 import type { StoredEvent } from '#engine/stored-event.ts'
@@ -33,6 +32,8 @@ export interface EventsRequest extends Asking {
   readonly timeoutMs: number
   /** A room to watch, also without being its member. */
   readonly roomId: string | undefined
+  /** Most events of rooms in the answer. */
+  readonly limit: number | undefined
 }
 
 /** Events as JSON texts, and the moment that the client knows with them. */
@@ -70,7 +71,8 @@ export class OldSync {
       if (membership.membership === 'join') receipts.push(...(await this.#receipts(membership.room, userId)))
     }
     const around = presence.enabled ? [...(await memberships.sharingRoomWith(userId)), userId] as UserId[] : []
-    const data = accountDataEvents([...(await accountData.globalFor(userId))].map(([type, content]) => ({ type, content })))
+    const own = [...(await accountData.globalFor(userId))].filter(([type]) => type !== 'm.push_rules')
+    const data = accountDataEvents(own.map(([type, content]) => ({ type, content })))
     return `{"end":"${formatSyncToken(position)}","presence":[${(await this.#presence(around)).join(',')}],"receipts":[${receipts.join(',')}],` +
       `"account_data":[${data.join(',')}],"rooms":[${rooms.join(',')}]}`
   }
@@ -106,7 +108,7 @@ export class OldSync {
     const timeoutMs = Math.min(request.timeoutMs, longestTimeoutMs)
     const present = await this.#sources.presence.syncing(request.userId, request.deviceId)
     const poll = this.#parts.polls.open({
-      userId: request.userId, deviceId: request.deviceId, timeoutMs, signal, ...(watched ? { alsoFor: peekersOf(watched) } : {}),
+      userId: request.userId, deviceId: request.deviceId, timeoutMs, signal, ...(watched ? { alsoFor: peekersOf(watched.room) } : {}),
     })
     try {
       const { chunk, position } = await this.#wait(request, watched, start, poll)
@@ -117,7 +119,7 @@ export class OldSync {
     }
   }
 
-  async #wait(request: EventsRequest, watched: Room | undefined, start: SyncPosition, poll: Poll): Promise<Chunk> {
+  async #wait(request: EventsRequest, watched: RoomReadView | undefined, start: SyncPosition, poll: Poll): Promise<Chunk> {
     let base = start
     for (;;) {
       const wait = poll.listen()
@@ -135,30 +137,30 @@ export class OldSync {
     }
   }
 
-  async #watched(userId: UserId, roomId: string): Promise<Room> {
+  async #watched(userId: UserId, roomId: string): Promise<RoomReadView> {
     const room = await this.#sources.rooms.get(roomId)
     if (!room) throw refuse('M_FORBIDDEN', 'You are not in the room, or it does not exist.')
-    await this.#sources.access.assertReadable(room, userId)
-    return room
+    return this.#sources.access.assertReadable(room, userId)
   }
 
-  async #chunk(request: EventsRequest, watched: Room | undefined, since: SyncPosition): Promise<Chunk> {
+  async #chunk(request: EventsRequest, watched: RoomReadView | undefined, since: SyncPosition): Promise<Chunk> {
     const { memberships, events, clientEvents } = this.#sources
     const { userId } = request
     const mine = await memberships.ofUser(userId)
     const now = this.#parts.position()
-    const isMine = (nid: number): boolean => (watched ? watched.nid === nid : mine.has(nid))
+    const isMine = (nid: number): boolean => (watched ? watched.room.nid === nid : mine.has(nid))
     const byRoom = await this.#parts.news.between(since.events, now.events, isMine)
     const all = byRoom ? [...byRoom.values()].flat().sort(byPlace) : await events.streamAfter(since.events, now.events, chunkLimit)
-    const some = all.slice(0, chunkLimit)
-    const last = some.length < chunkLimit ? undefined : some.at(-1)?.streamOrdering
+    const limit = Math.min(Math.max(request.limit ?? chunkLimit, 1), chunkLimit)
+    const some = all.slice(0, limit)
+    const last = some.length < limit ? undefined : some.at(-1)?.streamOrdering
     const position = { ...now, events: last ?? now.events }
     const shown: VisibleEvent[] = []
     const groups = Map.groupBy(some.filter((event) => isMine(event.room.nid)), (event) => event.room.nid)
     for (const group of groups.values()) shown.push(...(await this.#visible(userId, group)))
     shown.sort((a, b) => byPlace(a.event, b.event))
-    const joined = (nid: number): boolean => mine.get(nid)?.membership === 'join'
-    const ephemeral = watched ? [] : await this.#ephemeral(userId, since, now, mine, joined)
+    const joined = [...mine.values()].filter(({ membership }) => membership === 'join').map(({ room }) => room)
+    const ephemeral = await this.#ephemeral(userId, since, now, watched ? (watched.isCurrent ? [watched.room] : []) : joined, watched?.room)
     return { chunk: [...(await clientEvents.format(request, shown)), ...ephemeral], position }
   }
 
@@ -167,32 +169,42 @@ export class OldSync {
     return this.#sources.visibility.filter(userId, events.filter((event) => event.isState || !ignored.has(event.event.sender)))
   }
 
-  /** Typing, receipts, presence and account data as events. */
-  async #ephemeral(
-    userId: UserId, since: SyncPosition, now: SyncPosition, mine: ReadonlyMap<number, Membership>, joined: (nid: number) => boolean,
-  ): Promise<string[]> {
+  /**
+   * Typing, receipts, presence and account data as events.
+   * @param rooms those that the user is in, or the one that is watched: who watches it sees its members as a member would
+   */
+  async #ephemeral(userId: UserId, since: SyncPosition, now: SyncPosition, rooms: readonly Room[], watched: Room | undefined): Promise<string[]> {
     const { typing, receipts, presence, accountData } = this.#sources
     const found: string[] = []
-    const inRoom = (nid: number): string => `"room_id":${JSON.stringify(mine.get(nid)?.room.id)}`
-    const typingRooms = new Set(typing.stream.since(since.typing)?.map(({ row }) => row.roomNid).filter(joined))
+    const byNid = new Map(rooms.map((room) => [room.nid, room]))
+    const inRoom = (nid: number): string => `"room_id":${JSON.stringify(byNid.get(nid)?.id)}`
+    const typingRooms = new Set(typing.stream.since(since.typing)?.map(({ row }) => row.roomNid).filter((nid) => byNid.has(nid)))
     for (const nid of typingRooms) found.push(`{"type":"m.typing",${inRoom(nid)},"content":{"user_ids":${JSON.stringify(typing.inRoom(nid))}}}`)
     if (since.receipts < now.receipts) {
-      const rooms = new Set([...mine.keys()].filter(joined))
-      const changes = Map.groupBy(await receipts.changesSince(rooms, since.receipts, now.receipts, userId), (receipt) => receipt.roomNid)
+      const changes = Map.groupBy(await receipts.changesSince(new Set(byNid.keys()), since.receipts, now.receipts, userId), (receipt) => receipt.roomNid)
       for (const [nid, list] of changes) found.push(`{"type":"m.receipt",${inRoom(nid)},"content":${receiptContent(list)}}`)
     }
-    if (presence.enabled && since.presence < now.presence) {
-      const seen: UserId[] = []
-      for (const state of await presence.changesSince(since.presence, now.presence)) if (await presence.mayBeSeen(userId, state.userId)) seen.push(state.userId)
-      found.push(...(await this.#presence(seen)))
-    }
-    if (since.accountData < now.accountData) {
+    if (presence.enabled && since.presence < now.presence) found.push(...(await this.#presence(await this.#presenceChanges(userId, since, now, rooms, watched))))
+    if (!watched && since.accountData < now.accountData) {
       for (const { scope, type, content } of await accountData.changesSince(userId, since.accountData, now.accountData)) {
         const room = scope === accountScope ? '' : `"room_id":${JSON.stringify(scope)},`
         found.push(`{"type":${JSON.stringify(type)},${room}"content":${content}}`)
       }
     }
     return found
+  }
+
+  async #presenceChanges(userId: UserId, since: SyncPosition, now: SyncPosition, rooms: readonly Room[], watched: Room | undefined): Promise<UserId[]> {
+    const { presence, memberships } = this.#sources
+    const changed = (await presence.changesSince(since.presence, now.presence)).map((state) => state.userId)
+    const seen: UserId[] = []
+    for (const changedId of changed) {
+      const isSeen = watched
+        ? rooms.includes(watched) && (await memberships.isJoined(watched, changedId))
+        : await presence.mayBeSeen(userId, changedId)
+      if (isSeen) seen.push(changedId)
+    }
+    return seen
   }
 
   async #presence(userIds: readonly UserId[]): Promise<string[]> {
@@ -232,7 +244,8 @@ export class OldSync {
   async #roomMembers(asking: Asking, view: RoomReadView, membership: Membership | undefined, limit: number): Promise<string[]> {
     const { states, clientEvents, accountData, isPublished } = this.#sources
     const { room } = view
-    const upTo = view.isCurrent ? this.#parts.position().events : (membership?.streamOrdering ?? 0)
+    const now = this.#parts.position()
+    const upTo = view.isCurrent ? now.events : (membership?.streamOrdering ?? 0)
     const timeline = await this.#parts.timelines.load({
       room, userId: asking.userId, after: Number.MIN_SAFE_INTEGER, upTo, limit: Math.min(limit, mostMessages), filter: allEvents,
       ignored: await accountData.ignoredBy(asking.userId), recent: undefined,
@@ -240,7 +253,8 @@ export class OldSync {
     const messages = await clientEvents.format(asking, timeline.shown)
     const state = await states.all(room, view.root)
     const data = membership ? [...(await accountData.roomFor(asking.userId, room.id))].map(([type, content]) => ({ type, content })) : []
-    const end = timeline.newest ? formatRoomPoint(pointAfter(timeline.newest)) : formatSyncToken(this.#parts.position())
+    // A token that /events goes on from as well, which is how rooms are previewed.
+    const end = formatSyncToken({ ...now, events: upTo })
     return [
       `"room_id":${JSON.stringify(room.id)}`,
       ...(membership ? [`"membership":"${membership.membership}"`] : []),

@@ -35,11 +35,12 @@ const sync = endpoint({
 const events = endpoint({
   id: 'getEvents', servlet: 'EventStreamRestServlet', method: 'GET', base: 'client', versions: oldVersions, path: '/events',
   spec: `${anchor}get_matrixclientv3events`, auth: 'guest', limit: 'none', role: 'generic', shard: 'userId',
-  query: Type.Object({ from: Type.Optional(Type.String()), timeout: TimeoutParam, room_id: Type.Optional(RoomIdParam) }),
+  query: Type.Object({ from: Type.Optional(Type.String()), timeout: TimeoutParam, room_id: Type.Optional(RoomIdParam), limit: Type.Optional(Type.Integer({ minimum: 0 })) }),
   errors: ['M_UNKNOWN', 'M_INVALID_PARAM', 'M_FORBIDDEN', 'M_UNKNOWN_TOKEN'],
   handler: async (needs: Needs, { requester, query, signal }) => {
     const { userId, deviceId } = requester
-    return new JsonText(await needs.sync.old.events({ userId, deviceId, from: query.from, timeoutMs: query.timeout ?? 0, roomId: query.room_id }, signal))
+    const { from, timeout: timeoutMs = 0, room_id: roomId, limit } = query
+    return new JsonText(await needs.sync.old.events({ userId, deviceId, from, timeoutMs, roomId, limit }, signal))
   },
 })
 

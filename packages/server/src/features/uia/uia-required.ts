@@ -15,6 +15,13 @@ export interface UiaState {
   readonly refusal?: MatrixError | undefined
 }
 
+/** Refuses for good, with 403: the attempt names somebody whom the operation does not concern, and trying again cannot help. */
+export class UiaMismatch extends MatrixError {
+  constructor() {
+    super(403, 'M_FORBIDDEN', 'Somebody else than the user who is logged in confirmed this; confirm as the same user.')
+  }
+}
+
 /** 401 with the flows; it carries an error code only where an attempt failed. */
 export class UiaRequired extends MatrixError {
   readonly state: UiaState

@@ -22,6 +22,7 @@ export class UiaStore {
   readonly #credentials: Prepared<{ sessionIds: readonly string[] }, CredentialRow>
   readonly #insert: Prepared<UiaSessionRow, unknown>
   readonly #setBody: Prepared<{ sessionId: string; body: string }, unknown>
+  readonly #finish: Prepared<{ sessionId: string; operation: string; body: string }, { session_id: string }>
   readonly #addCredential: Prepared<{ sessionId: string; stage: string; result: string }, { stage_type: string }>
   readonly #delete: Prepared<{ sessionIds: readonly string[] }, { session_id: string }>
   readonly #deleteCredentials: Prepared<{ sessionIds: readonly string[] }, unknown>
@@ -41,6 +42,9 @@ export class UiaStore {
         method: row.method, path: row.path, sealed_body: row.sealed_body, stages: row.stages, created_ts: row.created_ts,
       }))
     this.#setBody = prepare('uia.setBody', ({ sessionId, body }) => db.updateTable('ui_auth_sessions').set({ sealed_body: body }).where('session_id', '=', sessionId))
+    this.#finish = prepare('uia.finish', ({ sessionId, operation, body }) =>
+      db.updateTable('ui_auth_sessions').set({ operation, stages: '[]', sealed_body: body })
+        .where('session_id', '=', sessionId).where('operation', '!=', operation).returning('session_id'))
     this.#addCredential = prepare('uia.addCredential', ({ sessionId, stage, result }) =>
       db.insertInto('ui_auth_sessions_credentials').values({ session_id: sessionId, stage_type: stage, result })
         .onConflict((conflict) => conflict.columns(['session_id', 'stage_type']).doNothing()).returning('stage_type'))
@@ -70,6 +74,13 @@ export class UiaStore {
 
   async setBody(tx: Tx, sessionId: string, body: string): Promise<void> {
     await this.#setBody.run(tx, { sessionId, body })
+  }
+
+  /** Keeps a session with another operation and body and without stages. @returns number of sessions that did not have that operation before */
+  async finish(tx: Tx, end: { readonly sessionId: string; readonly operation: string; readonly body: string }): Promise<number> {
+    const ended = await this.#finish.all(tx, end)
+    await this.#deleteCredentials.run(tx, { sessionIds: [end.sessionId] })
+    return ended.length
   }
 
   /** Whether the stage was not completed before. */

@@ -30,8 +30,10 @@ test('a session belongs to its user, device and request, and is used once', asyn
   assert.equal(`${wrong.status} ${String(wrong.body['errcode'])}`, '401 M_FORBIDDEN')
   assert.equal(wrong.body['session'], session)
   assert.deepEqual(wrong.body['flows'], [{ stages: ['m.login.password'] }])
-  const asBob = await alice.delete('/devices/ONE', { auth: auth('bob', session) })
-  assert.equal(asBob.status, 401)
+  for (const user of ['bob', bob.userId, 'nobody']) {
+    const asOther = await alice.delete('/devices/ONE', { auth: auth(user, session) }).fails(403, 'M_FORBIDDEN')
+    assert.equal(asOther['session'], undefined)
+  }
   await alice.delete('/devices/ONE', { auth: auth('alice', session) }).ok()
   assert.equal((await alice.delete('/devices/ONE', { auth: { session } })).status, 401)
   assert.equal((await alice.delete('/devices/TWO', { auth: { type: 'm.login.dummy' } })).status, 401)

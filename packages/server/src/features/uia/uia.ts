@@ -13,8 +13,10 @@ import type { Requester } from '#platform/http/requester.ts'
 import { addressKey } from '#platform/limits/address-key.ts'
 import type { RateLimits } from '#platform/limits/rate-limits.ts'
 import { BodySeal } from './sealed-body.ts'
-import { UiaRequired } from './uia-required.ts'
+import { UiaMismatch, UiaRequired } from './uia-required.ts'
 import { UiaStore, type UiaSessionRow } from './uia.store.ts'
+
+export { UiaMismatch } from './uia-required.ts'
 
 /** What a stage may look at. */
 export interface StageContext {
@@ -32,7 +34,7 @@ export interface StageOutcome {
 
 /** One type of authentication, such as `m.login.password`. */
 export interface Stage {
-  /** @throws MatrixError where the attempt failed; the client may try again */
+  /** @throws MatrixError where the attempt failed; the client may try again, unless it is a UiaMismatch */
   readonly check: (auth: JsonObject, context: StageContext) => Promise<StageOutcome>
   /** Takes the claim back when a session ends without success. */
   readonly release?: (tx: Tx, result: JsonValue) => Promise<void>
@@ -77,8 +79,11 @@ export interface UiaSuccess {
   readonly completed: ReadonlyMap<string, JsonValue>
   /** The body of the first request (completed by later ones where the operation is deferred), without `auth`. */
   readonly body: JsonObject
-  /** Ends the session of a deferred operation; refuses where another request has done so. */
-  finish(tx: Tx): Promise<void>
+  /**
+   * Ends the session of a deferred operation; refuses where another request has done so.
+   * @param result is kept until the session would have expired, see `resultOf`
+   */
+  finish(tx: Tx, result?: JsonValue): Promise<void>
 }
 
 /** What a logged-in user confirms an action with. */
@@ -104,6 +109,8 @@ interface Session {
 }
 
 const lifetimeMs = 24 * 3_600_000
+/** Operation of a session that has ended with a result; its body is the result, and it waits for no stage. */
+const finished = 'finished'
 /** Sessions of one user, or of one address without a user; the oldest give way. */
 const ownerLimit = 50
 
@@ -148,10 +155,20 @@ export class Uia {
     return {
       completed: session.completed,
       body: session.body,
-      finish: async (tx) => {
-        if (stored && operation.deferred) await this.#finish(tx, session.id)
+      finish: async (tx, result) => {
+        if (stored && operation.deferred) await this.#finish(tx, session.id, result)
       },
     }
+  }
+
+  /** The result with which an operation ended whose session the request names: the client asks again because it lost the answer. */
+  async resultOf(request: UiaRequest): Promise<JsonValue | undefined> {
+    const auth = authOf(request.body)
+    const id = auth && own(auth, 'session')
+    const row = await this.#named(id)
+    if (row?.operation !== finished || row.method !== request.method || row.path !== pathOf(request)) return undefined
+    const text = this.#seal.open(row.sealed_body, row.session_id)
+    return text === undefined ? undefined : JSON.parse(text)
   }
 
   /**
@@ -207,10 +224,14 @@ export class Uia {
     return row && row.created_ts >= this.#needs.clock.now() - lifetimeMs ? row : undefined
   }
 
+  async #named(id: JsonValue | undefined): Promise<UiaSessionRow | undefined> {
+    return typeof id === 'string' && id.length < 100 ? this.#live(id) : undefined
+  }
+
   /** The session that the client names; undefined where it names none that is theirs. */
   async #load(auth: JsonObject | undefined, { request, requester, operation }: UiaAttempt): Promise<Session | undefined> {
     const id = auth && own(auth, 'session')
-    const row = typeof id === 'string' && id.length < 100 ? await this.#live(id) : undefined
+    const row = await this.#named(id)
     if (!row || (requester ? row.owner !== requester.userId || row.device_id !== (requester.deviceId ?? null) : row.owner.startsWith('@'))) return undefined
     const text = this.#seal.open(row.sealed_body, row.session_id)
     if (text === undefined) return undefined
@@ -257,7 +278,7 @@ export class Uia {
     try {
       return await stage.check(auth, { userId: requester?.userId, ip: request.ip })
     } catch (error) {
-      if (!(error instanceof MatrixError) || error.errcode === 'M_LIMIT_EXCEEDED') throw error
+      if (!(error instanceof MatrixError) || error.errcode === 'M_LIMIT_EXCEEDED' || error instanceof UiaMismatch) throw error
       if (limitKey !== undefined) this.#needs.limits.consume('rc_login.failed_attempts', limitKey)
       return error
     }
@@ -282,8 +303,11 @@ export class Uia {
     })
   }
 
-  async #finish(tx: Tx, sessionId: string): Promise<void> {
-    if ((await this.#store.delete(tx, [sessionId])) === 0) throw refuse('M_FORBIDDEN', 'This authentication session was already used.')
+  async #finish(tx: Tx, sessionId: string, result?: JsonValue): Promise<void> {
+    const ended = result === undefined
+      ? await this.#store.delete(tx, [sessionId])
+      : await this.#store.finish(tx, { sessionId, operation: finished, body: this.#seal.seal(JSON.stringify(result), sessionId) })
+    if (ended === 0) throw refuse('M_FORBIDDEN', 'This authentication session was already used.')
   }
 
   /** Ends sessions that did not succeed. */

@@ -307,6 +307,11 @@ test('bodies: any content type, kept open, refused with a sentence', async (t) =
   await refused(put('{"must":"","count":1.5}'), 400, 'M_BAD_JSON', /'count'.*integer/)
   await refused(put('{"must":"","kind":"z"}'), 400, 'M_BAD_JSON', /'kind'.*"a", "b"/)
   await refused(put('{"must":"","nested":{"list":[{"id":2}]}}'), 400, 'M_BAD_JSON', /nested\.list\.0\.id/)
+  const nulls = await put('{"must":"","count":null,"kind":null,"nested":null,"other":null,"__proto__":null}')
+  assert.ok(nulls.text.endsWith('"body":{"must":"","other":null,"__proto__":null}}'), nulls.text)
+  await refused(put('{"must":null,"count":null}'), 400, 'M_BAD_JSON', /'must'.*string/)
+  await refused(put('{"must":"","count":null,"kind":"z"}'), 400, 'M_BAD_JSON')
+  await refused(put('{"must":"","nested":{"list":null}}'), 400, 'M_BAD_JSON', /'nested.list'/)
   await refused(put('{"must":"","nested":{"list":[{}]}}'), 400, 'M_MISSING_PARAM', /nested\.list\.0\.id/)
   await refused(put(JSON.stringify({ must: 'x'.repeat(70_000) })), 413, 'M_TOO_LARGE', /70000/)
   const chunked = { headers: { 'transfer-encoding': 'chunked' }, body: 'x'.repeat(99_000) }

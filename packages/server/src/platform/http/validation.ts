@@ -29,9 +29,24 @@ export function checkOf(schema: TSchema, part: RequestPart): Check {
   return (value) => {
     validator ??= Compile(schema)
     const converted = convert === undefined ? value : convert(value)
-    if (!validator.Check(converted)) throw refusalOf(validator, schema, converted, part)
-    return converted
+    if (validator.Check(converted)) return converted
+    const lenient = part === 'body' ? withoutNulls(validator, schema, converted) : undefined
+    if (lenient !== undefined && validator.Check(lenient)) return lenient
+    throw refusalOf(validator, schema, lenient ?? converted, part)
   }
+}
+
+/** A body without those optional fields that are `null` and may not be: many clients write an absent field so, and Synapse reads it so. */
+function withoutNulls(validator: Validator, schema: SchemaView, body: unknown): Record<string, unknown> | undefined {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) return undefined
+  const wrong = new Set(validator.Errors(body).map((error) => error.instancePath))
+  const isSurplus = ([name, value]: [string, unknown]): boolean =>
+    value === null && wrong.has(`/${escapePointer(name)}`) && !schema.required?.includes(name)
+  return Object.fromEntries(Object.entries(body).filter((entry) => !isSurplus(entry)))
+}
+
+function escapePointer(name: string): string {
+  return name.replaceAll('~', '~0').replaceAll('/', '~1')
 }
 
 /** The parts of JSON Schema that conversion and messages look at. */
@@ -42,6 +57,7 @@ interface SchemaView {
   readonly enum?: readonly unknown[]
   readonly items?: SchemaView
   readonly anyOf?: readonly SchemaView[]
+  readonly required?: readonly string[]
   readonly properties?: Readonly<Record<string, SchemaView>>
 }
 
