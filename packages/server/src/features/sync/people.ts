@@ -30,8 +30,10 @@ export class People {
           if (await presence.mayBeSeen(userId, state.userId)) states.set(state.userId, state)
         }
       }
-      for (const [other, state] of await presence.getMany([...(await this.#newlySharing(userId, sharing))])) {
-        if (state.value !== 'offline') states.set(other, state)
+      // Of those who came it is told what they are, even if that is nothing yet; in a room that the user came into there may be too many.
+      for (const other of sharing.joined) if (await presence.mayBeSeen(userId, other)) states.set(other, await presence.get(other))
+      for (const [other, state] of await presence.getMany([...(await this.#membersOf(userId, sharing.joinedRooms))])) {
+        if (state.value !== 'offline' && (await presence.mayBeSeen(userId, other))) states.set(other, state)
       }
     } else {
       const around = [...(await memberships.sharingRoomWith(userId)), userId] as UserId[]

@@ -18,6 +18,7 @@ import { unreadOfAllThreads, type SyncSources, type UnreadCount } from './source
 import type { StateChanges } from './state-changes.ts'
 import type { SyncContext } from './sync-context.ts'
 import type { SyncParts } from './sync-parts.ts'
+import { formatSyncToken } from './sync-token.ts'
 import type { Timeline, Timelines } from './timelines.ts'
 
 /** A room in which something has happened. */
@@ -62,7 +63,7 @@ export class RoomSections {
     const accountData = await this.#accountData(context, change, isNew)
     if (!isFull && !timeline.limited && timeline.shown.length + state.length + ephemeral.length + accountData.length === 0) return undefined
     const members = [
-      this.#timelineText(timeline, await this.#format(context, timeline.shown), isNew && context.since !== undefined),
+      this.#timelineText(context, timeline, await this.#format(context, timeline.shown), isNew && context.since !== undefined),
       `"${context.stateAfter ?? 'state'}":{"events":[${(await this.#format(context, state.map((event) => ({ event })))).join(',')}]}`,
       `"account_data":{"events":[${accountData.join(',')}]}`,
       `"ephemeral":{"events":[${ephemeral.join(',')}]}`,
@@ -90,7 +91,7 @@ export class RoomSections {
     this.#states.noteTimeline(context, room, timeline)
     const accountData = await this.#accountData(context, change, false)
     return `{${[
-      this.#timelineText(timeline, await this.#format(context, timeline.shown), false),
+      this.#timelineText(context, timeline, await this.#format(context, timeline.shown), false),
       `"${context.stateAfter ?? 'state'}":{"events":[${(await this.#format(context, state.map((event) => ({ event })))).join(',')}]}`,
       `"account_data":{"events":[${accountData.join(',')}]}`,
     ].join(',')}}`
@@ -117,18 +118,18 @@ export class RoomSections {
     return () => (root ??= timeline.newest ? this.#states.rootAfter(timeline.newest) : this.#states.rootAt(room, upTo))
   }
 
-  #timelineText(timeline: Timeline, events: readonly string[], newlyJoined: boolean): string {
-    const { shown, limited, previous } = timeline
+  #timelineText(context: SyncContext, timeline: Timeline, events: readonly string[], newlyJoined: boolean): string {
+    const { shown, limited } = timeline
+    const previous = timeline.previous ?? formatSyncToken(context.upTo)
     const isLimited = limited || (newlyJoined && shown[0]?.event.event.type !== 'm.room.create')
-    const previousBatch = previous === undefined ? '' : `,"prev_batch":${JSON.stringify(previous)}`
-    return `"timeline":{"events":[${events.join(',')}],"limited":${isLimited}${previousBatch}}`
+    return `"timeline":{"events":[${events.join(',')}],"limited":${isLimited},"prev_batch":${JSON.stringify(previous)}}`
   }
 
   /** Events in the form and with the fields that the filter asks for. */
   async #format({ filter, userId, deviceId }: SyncContext, shown: readonly (VisibleEvent | { readonly event: StoredEvent })[]): Promise<readonly string[]> {
     if (shown.length === 0) return []
     const texts = filter.eventFormat === 'federation'
-      ? shown.map(({ event }) => event.json)
+      ? shown.map(({ event }) => withEventId(event))
       : await this.#sources.clientEvents.format({ userId, deviceId }, shown, { roomId: false })
     const fields = filter.eventFields
     if (!fields) return texts
@@ -173,6 +174,11 @@ export class RoomSections {
     }
     return `"unread_notifications":${countText(unreadOfAllThreads(counts))}`
   }
+}
+
+/** An event as servers exchange it, with its id, without which a client could do nothing with it. */
+function withEventId({ json, event, room }: StoredEvent): string {
+  return room.version.eventIds === 'field' ? json : `{"event_id":${JSON.stringify(event.eventId)},${json.slice(1)}`
 }
 
 /** Account data as events. */

@@ -108,6 +108,11 @@ test('presence of new members; switched off presence', async (t) => {
   await carol.post(`/join/${encodeURIComponent(room)}`, {}).ok()
   assert.deepEqual((await syncOk(alice, { since: ofAlice, set_presence: 'offline' })).presence?.events.map((event) => event.sender), [carol.userId])
   assert.ok((await syncOk(carol, { since: ofCarol, set_presence: 'offline' })).presence?.events.some((event) => event.sender === bob.userId))
+  const since = (await syncOk(alice, { set_presence: 'offline' })).next_batch
+  const dave = await server.register('dave')
+  await dave.post(`/join/${encodeURIComponent(room)}`, {}).ok()
+  const unseen = (await syncOk(alice, { since, set_presence: 'offline' })).presence?.events
+  assert.deepEqual(unseen?.map((event) => [event.sender, event.content]), [[dave.userId, { presence: 'offline' }]])
   const silent = await testServer(t, { config: 'presence: {enabled: false}\n' })
   assert.equal((await syncOk(await silent.register('quiet'))).presence, undefined)
 })

@@ -246,9 +246,24 @@ test('filters of rooms, events, fields and form', async (t) => {
   const fields = await raw({ event_fields: ['content.body', 'sender'] })
   assert.deepEqual(fields.rooms?.join?.[room]?.timeline.events, [{ content: { body: 'plain' }, sender: alice.userId }])
   const federation = await raw({ event_format: 'federation' })
-  assert.ok(Object.hasOwn(federation.rooms?.join?.[room]?.timeline.events[0] ?? {}, 'auth_events'))
+  const [asServersSeeIt] = federation.rooms?.join?.[room]?.timeline.events ?? []
+  assert.ok(asServersSeeIt && Object.hasOwn(asServersSeeIt, 'auth_events'))
+  assert.deepEqual([asServersSeeIt.event_id], (await syncOk(alice, { filter: { room: { rooms: [room], timeline: { limit: 1 } } } })).rooms?.join?.[room]?.timeline.events.map((event) => event.event_id))
   const state = await syncOk(alice, { full_state: true, since: fields.next_batch, filter: { room: { rooms: [room], state: { types: ['m.room.join_rules'] } } } })
   assert.deepEqual(named(state.rooms?.join?.[room]?.state?.events), ['m.room.join_rules '])
+})
+
+test('a timeline without events has a token for history, too', async (t) => {
+  const { alice, bob, room } = await (await testServer(t)).withRoom()
+  const last = await send(bob, room, 'last')
+  const { next_batch: since } = await syncOk(alice)
+  await bob.put(`/rooms/${encodeURIComponent(room)}/typing/${bob.userId}`, { typing: true, timeout: 30_000 }).ok()
+  for (const query of [{ since, full_state: true }, { since }]) {
+    const { events, prev_batch: from } = (await syncOk(alice, query)).rooms?.join?.[room]?.timeline ?? {}
+    assert.deepEqual(events, [])
+    const page = await alice.get(`/rooms/${encodeURIComponent(room)}/messages?dir=b&limit=1&from=${String(from)}`).ok()
+    assert.deepEqual((page['chunk'] as { event_id: string }[]).map((event) => event.event_id), [last])
+  }
 })
 
 test('rooms that the server keeps out of sync; the largest timeline', async (t) => {
