@@ -702,6 +702,9 @@ delete from "ui_auth_sessions" where "session_id" = ANY($1) returning "session_i
 -- uia.deleteCredentials
 delete from "ui_auth_sessions_credentials" where "session_id" = ANY($1);
 
+-- uia.finish
+update "ui_auth_sessions" set "operation" = $1, "stages" = $2, "sealed_body" = $3 where "session_id" = $4 and "operation" != $5 returning "session_id";
+
 -- uia.insert
 insert into "ui_auth_sessions" ("session_id", "owner", "device_id", "operation", "description", "method", "path", "sealed_body", "stages", "created_ts") values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
 

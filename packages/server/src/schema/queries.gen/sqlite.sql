@@ -702,6 +702,9 @@ delete from "ui_auth_sessions" where "session_id" IN (SELECT value FROM json_eac
 -- uia.deleteCredentials
 delete from "ui_auth_sessions_credentials" where "session_id" IN (SELECT value FROM json_each(?));
 
+-- uia.finish
+update "ui_auth_sessions" set "operation" = ?, "stages" = ?, "sealed_body" = ? where "session_id" = ? and "operation" != ? returning "session_id";
+
 -- uia.insert
 insert into "ui_auth_sessions" ("session_id", "owner", "device_id", "operation", "description", "method", "path", "sealed_body", "stages", "created_ts") values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
