@@ -1,7 +1,7 @@
 /** `npm run bench -- --growth`: what a send, a join and an incremental sync cost in a room of many members, and on a server of many rooms. */
 import { at, registerGuests, registerMany, type Client, type User } from './client.ts'
-import { inLanes } from './scenarios.ts'
 import type { Server } from './server.ts'
+import { createRoom, inLanes, post, since } from './steps.ts'
 
 /** Milliseconds of CPU by figure, small and large. */
 export type Growth = ReadonlyMap<string, readonly [small: number, large: number]>
@@ -10,13 +10,9 @@ const small = 100
 const large = 10_000
 const rounds = 200
 
-async function createRoom(client: Client, user: User | undefined): Promise<string> {
-  const state = [{ type: 'm.room.guest_access', state_key: '', content: { guest_access: 'can_join' } }]
-  return String((await client.call('POST', '/createRoom', { preset: 'public_chat', initial_state: state }, user?.token))['room_id'])
-}
-
-function post(client: Client, room: string, text: string, user: User | undefined): Promise<unknown> {
-  return client.call('PUT', at(room, `/send/m.room.message/${text.replaceAll(' ', '-')}`), { msgtype: 'm.text', body: text }, user?.token)
+/** A room that guests may join. */
+const openRoom = {
+  preset: 'public_chat', initial_state: [{ type: 'm.room.guest_access', state_key: '', content: { guest_access: 'can_join' } }],
 }
 
 /** Costs in a room: of a send, of a join, and of a sync that finds one message. */
@@ -24,7 +20,7 @@ async function costs(server: Server, client: Client, room: string, label: string
   await inLanes(50, 1, (index) => post(client, room, `${label}-warm-${index}`, owner))
   const send = await server.measure(`send ${label}`, rounds, () => inLanes(rounds, 1, (index) => post(client, room, `${label}-${index}`, owner)))
   const join = await server.measure(`join ${label}`, joining.length, () => inLanes(joining.length, 1, (index) => client.call('POST', at(room, '/join'), {}, joining[index]?.token)))
-  let token = String((await client.call('GET', '/sync?timeout=0', undefined, reader.token))['next_batch'])
+  let token = await since(client, reader)
   let syncMs = 0
   for (let index = 0; index < rounds; index += 1) {
     await post(client, room, `${label}-sync-${index}`, owner)
@@ -46,7 +42,7 @@ export async function growth(server: Server, client: Client): Promise<Growth> {
   const note = (place: string, before: readonly number[], after: readonly number[]): void => {
     for (const [index, what] of ['send', 'join', 'incremental sync'].entries()) figures.set(`${what}, ${place}`, [before[index] ?? 0, after[index] ?? 0])
   }
-  const room = await createRoom(client, owner)
+  const room = await createRoom(client, owner, openRoom)
   const fill = (users: readonly User[]): Promise<void> => inLanes(users.length, 8, (index) => client.call('POST', at(room, '/join'), {}, users[index]?.token))
   await client.call('POST', at(room, '/join'), {}, reader.token)
   await fill(guests.slice(0, small))
@@ -55,7 +51,7 @@ export async function growth(server: Server, client: Client): Promise<Growth> {
   note('10,000 members to 100', few, await costs(server, client, room, 'many members', owner, reader, spare.slice(rounds, 2 * rounds)))
   const rooms: string[] = []
   const makeRooms = (count: number): Promise<void> => inLanes(count, 8, async () => {
-    rooms.push(await createRoom(client, owner))
+    rooms.push(await createRoom(client, owner, openRoom))
   })
   await makeRooms(small)
   await client.call('POST', at(rooms[0] ?? '', '/join'), {}, reader.token)

@@ -2,6 +2,7 @@
 import { at, registerMany, type Client, type User } from './client.ts'
 import { keyUpload } from './device-keys.ts'
 import type { Cost, Server } from './server.ts'
+import { createRoom, inLanes, percentile, post, since } from './steps.ts'
 
 /** Figures by name; the unit is in the name. */
 export type Figures = Map<string, number>
@@ -15,14 +16,6 @@ export interface Bench {
   readonly rooms: readonly string[]
 }
 
-/** Runs a numbered operation `count` times over `lanes` at once. */
-export async function inLanes(count: number, lanes: number, operation: (index: number, lane: number) => Promise<unknown>): Promise<void> {
-  let next = 0
-  await Promise.all(Array.from({ length: lanes }, async (_, lane) => {
-    for (let index = next++; index < count; index = next++) await operation(index, lane)
-  }))
-}
-
 /**
  * Measures an operation after a tenth as many that do not count: compilers and caches of either server are then at work as they are in service.
  * @param operation gets numbers from 0 on, the uncounted ones first
@@ -31,19 +24,6 @@ async function steady(server: Server, figure: string, count: number, lanes: numb
   const warming = Math.ceil(count / 10)
   await inLanes(warming, lanes, operation)
   return server.measure(figure, count, () => inLanes(count, lanes, (index, lane) => operation(warming + index, lane)))
-}
-
-function percentile(values: readonly number[], share: number): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0
-}
-
-async function createRoom(client: Client, user: User | undefined, body: object): Promise<string> {
-  return String((await client.call('POST', '/createRoom', body, user?.token))['room_id'])
-}
-
-function post(client: Client, room: string, text: string, user: User | undefined): Promise<unknown> {
-  return client.call('PUT', at(room, `/send/m.room.message/${text.replaceAll(' ', '-')}`), { msgtype: 'm.text', body: text }, user?.token)
 }
 
 /** Two hundred users and one room for each of the first thirty-two. */
@@ -82,10 +62,6 @@ export async function sending(bench: Bench, count: number): Promise<void> {
   const together = await send(bench, 'together', count * 2, 16, () => shared)
   figures.set('send, 16 senders in a room of 50, CPU ms', together.cpuMs)
   figures.set('send, 16 senders in a room of 50, per second', together.perSecond)
-}
-
-async function since(client: Client, user: User | undefined): Promise<string> {
-  return String((await client.call('GET', '/sync?timeout=0', undefined, user?.token))['next_batch'])
 }
 
 /** From a send to the other client's `/sync`, and with a hundred members waiting. */
@@ -196,7 +172,7 @@ export async function searching(bench: Bench, messages: number): Promise<void> {
   const { client, users, figures, server } = bench
   const [searcher] = users
   const rooms: string[] = []
-  for (let index = 0; index < 20; index += 1) rooms.push(String((await client.call('POST', '/createRoom', { preset: 'public_chat' }, searcher?.token))['room_id']))
+  for (let index = 0; index < 20; index += 1) rooms.push(await createRoom(client, searcher, { preset: 'public_chat' }))
   await inLanes(messages, 16, (index) =>
     client.call('PUT', at(rooms[index % rooms.length] ?? '', `/send/m.room.message/prose${index}`), { msgtype: 'm.text', body: prose(index) }, searcher?.token))
   const ask = (term: string, order: string, more: object = {}): Promise<unknown> =>

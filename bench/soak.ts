@@ -2,6 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { at, registerMany, type Client, type User } from './client.ts'
 import type { Server } from './server.ts'
+import { createRoom, percentile, post, since } from './steps.ts'
 
 const accounts = 200
 const syncing = 50
@@ -18,11 +19,6 @@ interface Slice {
   readonly delivered: number
 }
 
-function percentile(values: number[], share: number): number {
-  values.sort((a, b) => a - b)
-  return values[Math.min(values.length - 1, Math.floor(values.length * share))] ?? 0
-}
-
 /** Milliseconds of a text such as `90s`, `10m` or `1h`. */
 export function durationMs(text: string): number {
   const found = /^(\d+)([smh])$/.exec(text)
@@ -33,7 +29,7 @@ export function durationMs(text: string): number {
 
 /** Follows a user's `/sync` until told to stop. */
 async function follow(client: Client, user: User, isOver: () => boolean, delivered: () => void): Promise<void> {
-  let token = String((await client.call('GET', '/sync?timeout=0', undefined, user.token))['next_batch'])
+  let token = await since(client, user)
   while (!isOver()) {
     const reply = await client.call('GET', `/sync?timeout=2000&since=${token}`, undefined, user.token)
     token = String(reply['next_batch'])
@@ -46,7 +42,7 @@ export async function soak(server: Server, client: Client, lengthMs: number): Pr
   const users = await registerMany(client, 'soak', accounts)
   const rooms: string[] = []
   for (let index = 0; index < roomCount; index += 1) {
-    const room = String((await client.call('POST', '/createRoom', { preset: 'public_chat' }, users[index]?.token))['room_id'])
+    const room = await createRoom(client, users[index], { preset: 'public_chat' })
     rooms.push(room)
     for (const user of users.filter((_, place) => place % roomCount === index).slice(1)) await client.call('POST', at(room, '/join'), {}, user.token)
   }
@@ -65,7 +61,7 @@ export async function soak(server: Server, client: Client, lengthMs: number): Pr
     const index = sent
     sent += 1
     const at0 = performance.now()
-    const sending = client.call('PUT', at(rooms[index % roomCount] ?? '', `/send/m.room.message/soak${index}`), { msgtype: 'm.text', body: `soak ${index}` }, users[index % roomCount]?.token)
+    const sending = post(client, rooms[index % roomCount] ?? '', `soak ${index}`, users[index % roomCount])
       .then(() => { latencies.push(performance.now() - at0) }).finally(() => pending.delete(sending))
     pending.add(sending)
     if (performance.now() - began >= ((report.length + 1) * lengthMs) / slices) {

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { writeHomeserverYaml } from './homeserver-yaml.ts'
+import { readsDuring } from './table-reads.ts'
 import { list, slidingOk, type SlidingBody } from './sliding.ts'
 import { send, syncOk } from './syncing.ts'
 import type { TestClient } from './test-client.ts'
@@ -23,23 +24,6 @@ export async function makeRooms(server: TestServer, count: number): Promise<{ re
     rooms.push(room)
   }
   return { owner, other, rooms }
-}
-
-/** Counts the reads of tables while something runs. */
-export async function readsDuring(server: TestServer, work: () => Promise<unknown>): Promise<string[]> {
-  const { database } = server.services
-  const reads: string[] = []
-  const rows = database.rows
-  database.rows = function counted<Row>(this: typeof database, text: string, values: readonly unknown[], name?: string): Promise<Row[]> {
-    reads.push(name ?? text)
-    return rows.call(database, text, values, name) as Promise<Row[]>
-  }
-  try {
-    await work()
-  } finally {
-    database.rows = rows
-  }
-  return reads
 }
 
 const required = [

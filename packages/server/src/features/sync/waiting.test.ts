@@ -1,29 +1,12 @@
 /** Waiting for news, answering again, and what a sync costs. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { readsDuring } from '#test/kit/table-reads.ts'
 import { testServer } from '#test/kit/test-server.ts'
 import { bodies, send, sync, syncOk, untilWaiting, withoutPresence } from '#test/kit/syncing.ts'
-import type { TestServer } from '#test/kit/test-server.ts'
 
 const path = (room: string): string => `/rooms/${encodeURIComponent(room)}`
 const quiet = { filter: withoutPresence, set_presence: 'offline', timeout: 60_000 }
-
-/** Counts the reads of a server's database while something runs. */
-async function readsDuring(server: TestServer, work: () => Promise<unknown>): Promise<string[]> {
-  const { database } = server.services
-  const reads: string[] = []
-  const rows = database.rows
-  database.rows = function counted<Row>(this: typeof database, text: string, values: readonly unknown[], name?: string): Promise<Row[]> {
-    reads.push(name ?? text)
-    return rows.call(database, text, values, name) as Promise<Row[]>
-  }
-  try {
-    await work()
-  } finally {
-    database.rows = rows
-  }
-  return reads
-}
 
 test('a waiting sync is woken by whatever concerns the user', async (t) => {
   const server = await testServer(t)
