@@ -32,10 +32,10 @@ function figure(value: number | undefined): string {
   return value >= 100 ? value.toFixed(0) : value >= 1 ? value.toFixed(1) : value.toFixed(3)
 }
 
-/** The floor on an engine: half of an advantage on PostgreSQL, memory and the like unchanged. */
+/** The floor on an engine: half of an advantage on PostgreSQL; memory and searching are held to the same on both. */
 function floorOf(name: string, engine: string): number | undefined {
   const floor = floors[name]
-  if (floor === undefined || floor === 1 || engine === 'sqlite') return floor
+  if (floor === undefined || floor === 1 || engine === 'sqlite' || name.startsWith('search')) return floor
   return floor > 1 ? floor / 2 : floor * 2
 }
 
