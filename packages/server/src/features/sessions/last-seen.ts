@@ -17,12 +17,13 @@ const longestUserAgent = 500
 const pendingLimit = 20_000
 
 export class LastSeen {
-  readonly #devices: Devices
+  readonly #devices: Pick<Devices, 'recordSeen'>
   readonly #clock: Clock
-  readonly #logger: Logger
+  readonly #logger: Pick<Logger, 'error'>
   #pending = new Map<string, Sighting>()
+  #writing: Promise<void> = Promise.resolve()
 
-  constructor(needs: { readonly devices: Devices; readonly clock: Clock; readonly logger: Logger }) {
+  constructor(needs: { readonly devices: Pick<Devices, 'recordSeen'>; readonly clock: Clock; readonly logger: Pick<Logger, 'error'> }) {
     this.#devices = needs.devices
     this.#clock = needs.clock
     this.#logger = needs.logger
@@ -40,8 +41,13 @@ export class LastSeen {
     this.#pending.set(JSON.stringify([row.user_id, row.device_id, row.ip, row.user_agent]), row)
   }
 
-  /** Writes what was noted. A failure is logged; the notes come again. */
-  async flush(): Promise<void> {
+  /** Writes what was noted; resolves when all that was noted before has been written. A failure is logged; the notes come again. */
+  flush(): Promise<void> {
+    this.#writing = this.#writing.then(() => this.#write())
+    return this.#writing
+  }
+
+  async #write(): Promise<void> {
     if (this.#pending.size === 0) return
     const rows = [...this.#pending.values()]
     this.#pending = new Map()
