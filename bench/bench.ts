@@ -9,8 +9,9 @@ import { parseArgs } from 'node:util'
 import { Client } from './client.ts'
 import { launchOf, type PostgresServer } from './launches.ts'
 import { growth, renderGrowth } from './growth.ts'
+import { hierarchy, keyBackup, publicRooms, wideAccount } from './large-accounts.ts'
 import { startPostgres } from './postgres.ts'
-import { delivery, devices, prepare, searching, sending, state, syncing, type Figures } from './scenarios.ts'
+import { delivery, devices, prepare, searching, sending, state, syncing, type Bench, type Figures } from './scenarios.ts'
 import { Server } from './server.ts'
 import { durationMs, soak } from './soak.ts'
 import { renderTable } from './table.ts'
@@ -24,6 +25,7 @@ const { values } = parseArgs({
     growth: { type: 'boolean', default: false },
     soak: { type: 'string' },
     messages: { type: 'string', default: '5000' },
+    rooms: { type: 'string', default: '2000' },
     only: { type: 'string' },
   },
 })
@@ -35,7 +37,7 @@ async function run(kind: 'synapse' | 'myelin', engine: 'sqlite' | 'postgres', fo
     const bench = await prepare(server, new Client(port))
     const scenarios: Readonly<Record<string, () => Promise<void>>> = {
       sending: () => sending(bench, count), delivery: () => delivery(bench, 100), syncing: () => syncing(bench), state: () => state(bench, 2000),
-      devices: () => devices(bench), searching: () => searching(bench, Number(values.messages)),
+      devices: () => devices(bench), keyBackup: () => keyBackup(bench), large: () => large(bench), searching: () => searching(bench, Number(values.messages)),
     }
     for (const [name, scenario] of Object.entries(scenarios)) if (values.only === undefined || values.only === name) await scenario()
     bench.figures.set('memory loaded, MiB', server.memoryMib())
@@ -43,6 +45,13 @@ async function run(kind: 'synapse' | 'myelin', engine: 'sqlite' | 'postgres', fo
   } finally {
     await server.stop()
   }
+}
+
+/** A thousand rooms of one account, which are also children of a space and the first of the directory. */
+async function large(bench: Bench): Promise<void> {
+  const rooms = await wideAccount(bench)
+  await hierarchy(bench, rooms)
+  await publicRooms(bench, rooms.length, Number(values.rooms))
 }
 
 /** Where `--profile` puts CPU profiles, one for each figure. */

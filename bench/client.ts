@@ -1,5 +1,6 @@
 /** A client that loads a server over kept connections and does as little as possible itself. */
 import { Agent, request } from 'node:http'
+import { setTimeout as pause } from 'node:timers/promises'
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -24,27 +25,33 @@ export class Client {
   }
 
   /**
-   * One request.
+   * One request; where the server wants it later (Synapse limits walks of hierarchies, and no option changes that), it is sent once more then.
    * @param path from the root, or below `/_matrix/client/v3` where it does not begin with `/_`
    * @throws Error with the answer where it is not of the 200 class
    */
-  call(method: string, path: string, body?: unknown, token?: string): Promise<Json> {
+  async call(method: string, path: string, body?: unknown, token?: string): Promise<Json> {
+    const full = path.startsWith('/_') ? path : `/_matrix/client/v3${path}`
+    for (;;) {
+      const { status, text } = await this.#exchange(method, full, body, token)
+      if (status < 300) return JSON.parse(text)
+      const retryAfterMs = status === 429 ? /"retry_after_ms":(\d+)/.exec(text)?.[1] : undefined
+      if (retryAfterMs === undefined) throw new Error(`${method} ${full}: ${status} ${text.slice(0, 300)}`)
+      await pause(Number(retryAfterMs) + 1)
+    }
+  }
+
+  #exchange(method: string, full: string, body: unknown, token: string | undefined): Promise<{ status: number; text: string }> {
     const data = body === undefined ? undefined : JSON.stringify(body)
     const headers = {
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
       ...(data === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(data) }),
     }
-    const full = path.startsWith('/_') ? path : `/_matrix/client/v3${path}`
     return new Promise((resolve, reject) => {
       const sent = request({ agent: this.#agent, host: '127.0.0.1', port: this.#port, method, path: full, headers }, (response) => {
         const parts: Buffer[] = []
         response.on('data', (part: Buffer) => parts.push(part))
         response.on('error', reject)
-        response.on('end', () => {
-          const text = Buffer.concat(parts).toString()
-          if ((response.statusCode ?? 0) >= 300) reject(new Error(`${method} ${full}: ${response.statusCode} ${text.slice(0, 300)}`))
-          else resolve(JSON.parse(text))
-        })
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, text: Buffer.concat(parts).toString() }))
       })
       sent.on('error', reject)
       sent.end(data)

@@ -31,6 +31,7 @@ rc_invites: {per_room: ${generous}, per_user: ${generous}, per_issuer: ${generou
 rc_room_creation: ${generous}
 rc_search: ${generous}
 presence: {enabled: false}
+room_list_publication_rules: [{action: allow}]
 `
 
 /** Installs Synapse from its package into an environment of its own, once. @returns its Python */

@@ -2,7 +2,7 @@
 import { at, registerMany, type Client, type User } from './client.ts'
 import { keyUpload } from './device-keys.ts'
 import type { Cost, Server } from './server.ts'
-import { createRoom, inLanes, percentile, post, since } from './steps.ts'
+import { createRoom, inLanes, percentile, post, since, steady } from './steps.ts'
 
 /** Figures by name; the unit is in the name. */
 export type Figures = Map<string, number>
@@ -14,16 +14,6 @@ export interface Bench {
   readonly figures: Figures
   readonly users: readonly User[]
   readonly rooms: readonly string[]
-}
-
-/**
- * Measures an operation after a tenth as many that do not count: compilers and caches of either server are then at work as they are in service.
- * @param operation gets numbers from 0 on, the uncounted ones first
- */
-async function steady(server: Server, figure: string, count: number, lanes: number, operation: (index: number, lane: number) => Promise<unknown>): Promise<Cost> {
-  const warming = Math.ceil(count / 10)
-  await inLanes(warming, lanes, operation)
-  return server.measure(figure, count, () => inLanes(count, lanes, (index, lane) => operation(warming + index, lane)))
 }
 
 /** Two hundred users and one room for each of the first thirty-two. */
@@ -145,13 +135,13 @@ export async function devices(bench: Bench): Promise<void> {
   figures.set('keys upload, CPU ms', upload.cpuMs)
   const asker = users[0]
   const all = Object.fromEntries(users.map((user) => [user.id, []]))
-  const query = await steady(server, 'keys query', 50, 1, () => client.call('POST', '/keys/query', { device_keys: all }, asker?.token))
+  const query = await steady(server, 'keys query', 300, 1, () => client.call('POST', '/keys/query', { device_keys: all }, asker?.token))
   figures.set('keys query of 200 devices, CPU ms', query.cpuMs)
   const wanted = Object.fromEntries(users.map((user) => [user.id, { [user.deviceId]: 'signed_curve25519' }]))
   const claim = await steady(server, 'keys claim', 20, 1, () => client.call('POST', '/keys/claim', { one_time_keys: wanted }, asker?.token))
   figures.set('keys claim of 200 devices, CPU ms', claim.cpuMs)
   const messages = Object.fromEntries(users.map((user) => [user.id, { [user.deviceId]: { ciphertext: user.id.repeat(20) } }]))
-  const toDevice = await steady(server, 'to-device', 50, 1, (index) =>
+  const toDevice = await steady(server, 'to-device', 150, 1, (index) =>
     client.call('PUT', `/sendToDevice/org.example.bench/bench${index}`, { messages }, asker?.token))
   figures.set('to-device to 200 devices, CPU ms', toDevice.cpuMs)
 }

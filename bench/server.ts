@@ -1,6 +1,6 @@
 /** Starts a homeserver as a black box and measures what it uses. */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Client } from './client.ts'
 import { Observer } from './observing.ts'
@@ -27,7 +27,7 @@ export interface Cost {
 export class Server {
   readonly launch: Launch
   readonly startMs: number
-  readonly #process: ChildProcess
+  #process: ChildProcess
   readonly #observer: Observer | undefined
 
   private constructor(launch: Launch, process: ChildProcess, startMs: number, observer: Observer | undefined) {
@@ -44,14 +44,14 @@ export class Server {
   static async start(launch: Launch, profiles?: string): Promise<Server> {
     const observer = profiles === undefined ? undefined : new Observer(join(launch.folder, 'observer'), profiles, launch.name)
     const began = performance.now()
-    const child = spawn(launch.command, [...launch.args], {
-      cwd: launch.folder, stdio: ['ignore', 'ignore', 'ignore'], env: { ...process.env, ...observer?.environment },
-    })
-    const client = new Client(launch.port)
-    while (!(await client.answers())) {
-      if (child.exitCode !== null) throw new Error(`${launch.name} ended at its start with status ${child.exitCode}; look into its folder ${launch.folder}`)
-    }
+    const child = await answering(launch, observer)
     return new Server(launch, child, performance.now() - began, observer)
+  }
+
+  /** Stops the server and starts it again on what it has stored. */
+  async restart(): Promise<void> {
+    await this.stop()
+    this.#process = await answering(this.launch, this.#observer)
   }
 
   /**
@@ -70,7 +70,16 @@ export class Server {
 
   /** Resident memory in MiB. */
   memoryMib(): number {
-    return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${this.#process.pid}/status`, 'utf8'))?.[1] ?? 0) / 1024
+    return this.#status('VmRSS')
+  }
+
+  /** How far resident memory rises, in MiB, while `work` is done, above what it was before. */
+  async peakMib(work: () => Promise<void>): Promise<number> {
+    const before = this.memoryMib()
+    // Sets the kernel's mark of the highest resident memory back to what is resident now.
+    writeFileSync(`/proc/${this.#process.pid}/clear_refs`, '5')
+    await work()
+    return this.#status('VmHWM') - before
   }
 
   async stop(): Promise<void> {
@@ -79,9 +88,26 @@ export class Server {
     await ended
   }
 
+  /** A size in the kernel's account of the process, in MiB. */
+  #status(name: string): number {
+    return Number(new RegExp(`${name}:\\s+(\\d+)`).exec(readFileSync(`/proc/${this.#process.pid}/status`, 'utf8'))?.[1] ?? 0) / 1024
+  }
+
   /** Milliseconds of CPU that the process's threads have used, to the nanosecond that the scheduler counts. */
   #cpuMs(): number {
     const folder = `/proc/${this.#process.pid}/task`
     return readdirSync(folder).reduce((sum, thread) => sum + Number(readFileSync(join(folder, thread, 'schedstat'), 'utf8').split(' ')[0]) / 1e6, 0)
   }
+}
+
+/** Starts a server's program and waits until it answers. */
+async function answering(launch: Launch, observer: Observer | undefined): Promise<ChildProcess> {
+  const child = spawn(launch.command, [...launch.args], {
+    cwd: launch.folder, stdio: ['ignore', 'ignore', 'ignore'], env: { ...process.env, ...observer?.environment },
+  })
+  const client = new Client(launch.port)
+  while (!(await client.answers())) {
+    if (child.exitCode !== null) throw new Error(`${launch.name} ended at its start with status ${child.exitCode}; look into its folder ${launch.folder}`)
+  }
+  return child
 }

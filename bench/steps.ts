@@ -1,5 +1,6 @@
 /** What scenarios are made of. */
 import { at, type Client, type User } from './client.ts'
+import type { Cost, Server } from './server.ts'
 
 /** Runs a numbered operation `count` times over `lanes` at once. */
 export async function inLanes(count: number, lanes: number, operation: (index: number, lane: number) => Promise<unknown>): Promise<void> {
@@ -28,4 +29,14 @@ export function post(client: Client, room: string, text: string, user: User | un
 /** The token that an initial `/sync` ends with. */
 export async function since(client: Client, user: User | undefined): Promise<string> {
   return String((await client.call('GET', '/sync?timeout=0', undefined, user?.token))['next_batch'])
+}
+
+/**
+ * Measures an operation after a tenth as many that do not count: compilers and caches of either server are then at work as they are in service.
+ * @param operation gets numbers from 0 on, the uncounted ones first
+ */
+export async function steady(server: Server, figure: string, count: number, lanes: number, operation: (index: number, lane: number) => Promise<unknown>): Promise<Cost> {
+  const warming = Math.ceil(count / 10)
+  await inLanes(warming, lanes, operation)
+  return server.measure(figure, count, () => inLanes(count, lanes, (index, lane) => operation(warming + index, lane)))
 }
