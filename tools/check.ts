@@ -43,14 +43,14 @@ const parts: readonly (readonly [string, () => Promise<Result>])[] = [
   ['sizes', async () => ({ isGood: true, text: reportSizes() })],
 ]
 
-let failed = 0
+const failures: string[] = []
 for (const [name, run] of parts) {
   const startedAt = performance.now()
   const { isGood, text } = await run()
-  if (!isGood) failed += 1
+  if (!isGood) failures.push(name)
   console.log(`${isGood ? '✔' : '✖'} ${name} (${((performance.now() - startedAt) / 1000).toFixed(1)} s)`)
   if (text !== '') console.log(text.trimEnd().split('\n').map((line) => `    ${line}`).join('\n'))
 }
 const target = process.env['MYELIN_TEST_COUNTS']
-if (target !== undefined) writeFileSync(target, JSON.stringify({ passed: parts.length - failed, failed, skipped: 0 }))
-if (failed > 0) process.exitCode = 1
+if (target !== undefined) writeFileSync(target, JSON.stringify({ passed: parts.length - failures.length, failed: failures.length, skipped: 0, failures }))
+if (failures.length > 0) process.exitCode = 1

@@ -1,5 +1,6 @@
 /**
- * Reporter for `node --test`: failures in full, a dot-free summary, and the counts as JSON in the file that `MYELIN_TEST_COUNTS` names.
+ * Reporter for `node --test`: failures in full, a dot-free summary, and the counts with the places of failures as JSON in the file that
+ * `MYELIN_TEST_COUNTS` names.
  * A skipped test counts as failed unless the reason is that `../shared` is absent; a test marked as to do counts as failed.
  */
 import { writeFileSync } from 'node:fs'
@@ -14,6 +15,7 @@ const allowedSkip = '../shared is absent'
 /** Turns the events of a run into text. */
 export default async function* report(source: AsyncIterable<TestEvent>): AsyncGenerator<string> {
   const counts = { passed: 0, failed: 0, skipped: 0 }
+  const failures: string[] = []
   /** What a file wrote to its error channel: the only trace of one that died before its tests. */
   const written = new Map<string, string>()
   for await (const event of source) {
@@ -37,18 +39,20 @@ export default async function* report(source: AsyncIterable<TestEvent>): AsyncGe
       counts.skipped += 1
     } else if (reason !== undefined || (todo !== undefined && todo !== false)) {
       counts.failed += 1
+      failures.push(where)
       yield `✖ ${where}\n    skipped: ${reason ?? 'to do'}\n`
     } else if (event.type === 'test:pass') {
       counts.passed += 1
     } else if (!isConsequence(event.data.details.error)) {
       counts.failed += 1
+      failures.push(where)
       yield `✖ ${where}\n${indent(inspect(event.data.details.error.cause ?? event.data.details.error, { depth: 8 }))}\n`
       if (file !== undefined && isFile(name, file)) yield `${indent(written.get(file) ?? '')}\n`
     }
   }
   yield `${counts.passed} passed, ${counts.failed} failed${counts.skipped > 0 ? `, ${counts.skipped} left out because ${allowedSkip}` : ''}\n`
   const target = process.env['MYELIN_TEST_COUNTS']
-  if (target !== undefined) writeFileSync(target, JSON.stringify(counts))
+  if (target !== undefined) writeFileSync(target, JSON.stringify({ ...counts, failures }))
 }
 
 /** The runner reports a file that ran to its end like a test of the file's name. */

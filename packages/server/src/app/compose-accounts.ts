@@ -1,6 +1,7 @@
 /** Builds the slices of identity: who has an account, who is logged in, with what, and what others see of them. */
 import { refuse } from '@myelin/protocol/errors.ts'
 import { Accounts } from '#features/accounts/accounts.ts'
+import type { ErasedUsers } from '#features/accounts/erased-users.ts'
 import { Devices } from '#features/devices/devices.ts'
 import { wellKnownClient, type WellKnownRules } from '#features/discovery/well-known.ts'
 import type { CapabilityRules } from '#features/discovery/discovery.routes.ts'
@@ -34,6 +35,7 @@ interface Inputs {
   readonly memberships: Memberships
   readonly writer: RoomWriter
   readonly serverName: string
+  readonly erasedUsers: ErasedUsers
   readonly stack: AsyncDisposableStack
 }
 
@@ -48,7 +50,7 @@ export function composeAccounts(inputs: Inputs) {
   const passwords = config.password_config
   const uia = new Uia({ database, clock, limits, secret: config.macaroon_secret_key, sessionTimeoutMs: config.ui_auth.session_timeout })
   const accounts = new Accounts({
-    database, caches, clock, serverName, logger,
+    database, caches, clock, serverName, logger, erased: inputs.erasedUsers,
     pepper: passwords.pepper ?? '',
     policy: passwords.policy,
     allowUnderscorePrefix: config.allow_underscore_prefixed_registration,
@@ -159,7 +161,7 @@ function announcedRules(config: Config) {
   const featureRules: FeatureRules = {
     loginTokens: config.login_via_existing_session.enabled,
     delayedEvents: config.max_event_delay_duration !== null,
-    threadSubscriptions: config.experimental_features['msc4306_enabled'] === true,
+    isExperimental: (flag) => config.experimental_features[flag] === true,
     encryptedPresets: encryption === 'off' ? [] : ['private_chat', 'trusted_private_chat', ...(encryption === 'all' ? ['public_chat'] : [])],
   }
   const capabilityRules: CapabilityRules = {
@@ -172,5 +174,6 @@ function announcedRules(config: Config) {
     forgetOnLeave: config.forget_rooms_on_leave,
   }
   const profileRules: ProfileRules = { displaynameFixed: !config.enable_set_displayname, avatarUrlFixed: !config.enable_set_avatar_url }
-  return { wellKnownRules, wellKnownClient: wellKnownClient(wellKnownRules), featureRules, capabilityRules, profileRules }
+  const tellsAccountStatus = config.experimental_features['msc3720_enabled'] === true
+  return { wellKnownRules, tellsAccountStatus, wellKnownClient: wellKnownClient(wellKnownRules), featureRules, capabilityRules, profileRules }
 }

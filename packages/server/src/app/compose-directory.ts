@@ -5,6 +5,7 @@ import type { Accounts } from '#features/accounts/accounts.ts'
 import { Directory } from '#features/directory/directory.ts'
 import type { DirectoryDoorRules } from '#features/directory/directory.routes.ts'
 import { PublicRooms } from '#features/directory/public-rooms.ts'
+import { PublishedRooms } from '#features/directory/published-rooms.ts'
 import type { Profiles } from '#features/profiles/profiles.ts'
 import { Relations } from '#features/relations/relations.ts'
 import { Threads } from '#features/relations/threads.ts'
@@ -45,10 +46,12 @@ export function composeDirectory(inputs: Inputs) {
     publicationRules: config.room_list_publication_rules,
   })
   const roomSummaries = new RoomSummaries({ ...inputs, ...engine })
-  const publicRooms = new PublicRooms({ directory, summaries: roomSummaries, serverName, remote: undefined, isSearchEnabled: config.enable_room_list_search })
+  const published = new PublishedRooms({ ...engine, publications: directory, summaries: roomSummaries })
+  const publicRooms = new PublicRooms({ published, serverName, remote: undefined, isSearchEnabled: config.enable_room_list_search })
   const directoryRules: DirectoryDoorRules = { allowPublicRoomsWithoutAuth: config.allow_public_rooms_without_auth }
   const relations = new Relations({ ...inputs, ...engine, ignoredUsers: accountData, position: () => engine.eventsStream.position })
   engine.persister.addParticipant(relations)
+  engine.purging.addParticipant(relations)
   engine.clientEvents.addSource(relations.aggregations)
   const threads = new Threads({ ...engine, ignoredUsers: accountData, relations })
   const spaces = new Spaces({ ...engine, clock: inputs.clock, summaries: roomSummaries })

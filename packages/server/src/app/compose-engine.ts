@@ -2,7 +2,9 @@
 import { randomBytes } from 'node:crypto'
 import type { EventSigner } from '@myelin/protocol/events/build.ts'
 import { ClientEvents } from '#engine/client-events.ts'
+import { Erasure } from '#engine/erasure.ts'
 import { Events } from '#engine/events.ts'
+import { HistoryPurging } from '#engine/history-purging.ts'
 import { Memberships } from '#engine/memberships.ts'
 import { Names } from '#engine/names.ts'
 import { Persister } from '#engine/persister.ts'
@@ -53,13 +55,16 @@ export async function composeEngine(inputs: {
   const memberships = new Memberships({ database, caches, names, rooms, serverName })
   const pruning = new RedactionPruning({ database, clock, events, logger: inputs.logger('synapse.storage.databases.main.censor_events'), periodMs: inputs.redactionRetentionMs })
   inputs.stack.defer(() => pruning.stop())
+  const purging = new HistoryPurging({ database, events, names })
+  purging.addParticipant(pruning)
   const persister = new Persister({ database, caches, clock, names, rooms, events, states, memberships, stream: eventsStream, pruning })
   const lastEventNid = await highest(database, 'SELECT max(event_nid) AS last FROM events')
   const writer = new RoomWriter({ clock, rooms, events, states, persister, signer, lastEventNid, randomId })
-  const visibility = new Visibility({ states, memberships })
+  const erasure = new Erasure()
+  const visibility = new Visibility({ states, memberships, erasure })
   const access = new RoomAccess({ memberships, states, writer, visibility })
-  const clientEvents = new ClientEvents({ clock, states })
-  return { names, rooms, events, states, memberships, eventsStream, persister, writer, visibility, access, clientEvents, pruning, roomActivity }
+  const clientEvents = new ClientEvents({ clock, states, erasure })
+  return { names, rooms, events, states, memberships, eventsStream, persister, writer, visibility, erasure, access, clientEvents, pruning, purging, roomActivity }
 }
 
 async function highest(database: Database, query: string): Promise<number> {

@@ -37,7 +37,7 @@ interface PersonalInputs {
 /** Account data, push rules and counts, receipts, typing, presence, and what needs little more than a table. */
 export async function composePersonal({ config, database, caches, clock, logger, engine, accounts, devices, stack }: PersonalInputs) {
   const needs = { database, caches, clock, ...engine }
-  const accountData = await AccountData.open(needs)
+  const accountData = await AccountData.open({ ...needs, deletesEmpty: config.experimental_features['msc3391_enabled'] === true })
   const tags = new Tags({ accountData })
   const filters = new Filters(needs)
   const followsThreads = config.experimental_features['msc4306_enabled'] === true
@@ -62,9 +62,10 @@ export async function composePersonal({ config, database, caches, clock, logger,
   const notifications = new Notifications({ ...needs, accountData, pushRules, threadSubscriptions, receipts })
   const notificationList = new NotificationList({ ...needs, receipts, notifications })
   const voip = new Voip({ clock, turn: turnOptions(config) })
+  const rtcTransports = config.experimental_features['msc4143_enabled'] === true ? config.matrix_rtc.transports : undefined
   const reports = await Reports.open(needs)
   const thirdParty = new ThirdParty()
-  return { accountData, tags, filters, pushRules, pushers, receipts, typing, presence, threadSubscriptions, notifications, notificationList, voip, reports, thirdParty }
+  return { accountData, tags, filters, pushRules, pushers, receipts, typing, presence, threadSubscriptions, notifications, notificationList, voip, rtcTransports, reports, thirdParty }
 }
 
 function presenceSettings(config: Config) {

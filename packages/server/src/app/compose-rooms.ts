@@ -7,15 +7,20 @@ import { Membership } from '#features/membership/membership.ts'
 import type { AliasResolver } from '#features/membership/membership.routes.ts'
 import { PrejoinState, type PrejoinType } from '#features/membership/prejoin-state.ts'
 import { History, type RelatedEvents } from '#features/messages/history.ts'
+import type { HistoryRules } from '#features/messages/history.routes.ts'
 import { Messages, type Activity, type RelationPolicy } from '#features/messages/messages.ts'
 import { TransactionIds } from '#features/messages/transaction-ids.ts'
 import type { Profiles } from '#features/profiles/profiles.ts'
 import { RoomCreation } from '#features/rooms/rooms.ts'
+import { assertRetention, retentionType } from '#features/retention/room-retention.ts'
 import type { RoomAliases } from '#features/rooms/room-aliases.ts'
 import { RoomReading } from '#features/rooms/room-reading.ts'
+import { IdentityServers } from '#features/third-party-invites/identity-server.ts'
+import { ThirdPartyInvites } from '#features/third-party-invites/third-party-invites.ts'
 import type { CacheBudget } from '#platform/cache/cache.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Database } from '#platform/db/database.ts'
+import type { GuardedClient } from '#platform/fetch/guarded-client.ts'
 import type { Logger } from '#platform/log/logger.ts'
 import type { RateLimits } from '#platform/limits/rate-limits.ts'
 import { strippedStateTypes } from '@myelin/protocol/events/stripped-state.ts'
@@ -31,6 +36,7 @@ interface Inputs {
   readonly caches: CacheBudget
   readonly clock: Clock
   readonly limits: RateLimits
+  readonly outbound: GuardedClient
   readonly engine: Engine
   readonly accountData: AccountData
   readonly profiles: Profiles
@@ -61,13 +67,20 @@ export async function composeRooms(inputs: Inputs) {
   const transactions = stack.use(new TransactionIds(inputs))
   clientEvents.addSource(transactions)
   const messages = new Messages({
-    rooms, events, writer, limits, transactions, aliases, activity: inputs.activity, relationPolicy: relations, memberPolicy: membership, adminRedactionLimited: config.rc_admin_redaction !== null,
+    rooms, events, writer, limits, transactions, aliases, activity: inputs.activity, relationPolicy: relations, memberPolicy: membership, stateContents: new Map([[retentionType, assertRetention]]), adminRedactionLimited: config.rc_admin_redaction !== null,
+    redactsRelations: config.experimental_features['msc3912_enabled'] === true,
   })
   const history = new History({
-    ...engine, ignoredUsers: accountData, relatedTo: relations, syncPosition, position: () => engine.eventsStream.position,
+    ...engine, ignoredUsers: accountData, relatedTo: relations, originals: engine.pruning, syncPosition, position: () => engine.eventsStream.position,
+  })
+  const historyRules: HistoryRules = {
+    relationTypeFilters: config.experimental_features['msc3874_enabled'] === true, showsRedacted: config.experimental_features['msc2815_enabled'] === true,
+  }
+  const thirdPartyInvites = new ThirdPartyInvites({
+    ...engine, membership, profiles, limits, identityServers: new IdentityServers({ http: inputs.outbound }), isEnabled: config.enable_3pid_lookup,
   })
   const roomCreation = new RoomCreation({
-    writer, aliases, limits, inviting: membership,
+    writer, aliases, limits, inviting: membership, thirdPartyInvites,
     defaultVersion: config.default_room_version,
     encryptionDefault: config.encryption_enabled_by_default_for_room_type,
     powerLevelOverrides: config.default_power_level_content_override,
@@ -80,7 +93,7 @@ export async function composeRooms(inputs: Inputs) {
     }),
   })
   stack.defer(() => consequences.stop())
-  return { membership, membershipConsequences: consequences, invitePermission, prejoinState, messages, history, roomCreation, roomReading, aliasResolver: aliases }
+  return { membership, membershipConsequences: consequences, invitePermission, prejoinState, messages, history, historyRules, thirdPartyInvites, roomCreation, roomReading, aliasResolver: aliases }
 }
 
 function acceptanceOf({ auto_accept_invites: options }: Config): InviteAcceptance {

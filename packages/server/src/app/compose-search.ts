@@ -33,9 +33,11 @@ const pace = { above: 2000, batchMs: 5, pauseMs: 20 }
 /** Search. */
 export async function composeSearch({ config, database, clock, logger, engine, accountData, relations, history, stack }: Inputs) {
   const index = new TextIndex(database, 'event_search')
+  const work = new SearchIndexing({ ...engine, edits: relations, index })
+  engine.purging.addParticipant(work)
   const searchIndexing = await EventsConsumer.open({
     ...engine, name: 'search', begin: 'oldest', database, stream: engine.eventsStream, clock, logger: logger('synapse.storage.databases.main.search'), lingerMs, pace,
-    work: new SearchIndexing({ ...engine, edits: relations, index }),
+    work,
   })
   stack.defer(() => searchIndexing.stop())
   const messageSearch = new MessageSearch({

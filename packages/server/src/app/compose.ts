@@ -8,12 +8,16 @@ import { RateLimits, type Rate } from '#platform/limits/rate-limits.ts'
 import type { Logger } from '#platform/log/logger.ts'
 import { BackgroundUpdates } from '#schema/background-updates.ts'
 import { backgroundUpdates as declaredUpdates } from '#schema/migrations.ts'
+import { ErasedUsers } from '#features/accounts/erased-users.ts'
 import { composeAccounts } from './compose-accounts.ts'
+import { composeDelayedEvents } from './compose-delayed-events.ts'
 import { composeDirectory } from './compose-directory.ts'
 import { composeEncryption } from './compose-encryption.ts'
 import { composeEngine } from './compose-engine.ts'
 import { composeMedia } from './compose-media.ts'
+import { composeOutbound } from './compose-outbound.ts'
 import { composePersonal } from './compose-personal.ts'
+import { composeRetention } from './compose-retention.ts'
 import { composeRooms } from './compose-rooms.ts'
 import { composeSearch } from './compose-search.ts'
 import { composeSync } from './compose-sync.ts'
@@ -52,13 +56,17 @@ export async function compose(inputs: ComposeInputs) {
   })
   stack.defer(() => backgroundUpdates.stop())
 
+  const outbound = composeOutbound(config, process.env, stack)
+
   // Engine
   const engine = await composeEngine({
     database, caches, clock, signer, serverName, stack, logger: inputs.logger, redactionRetentionMs: config.redaction_retention_period,
   })
 
   // Features
-  const identity = composeAccounts({ ...inputs, caches, limits, serverName, stack, memberships: engine.memberships, writer: engine.writer })
+  const erasedUsers = await ErasedUsers.open(database)
+  engine.erasure.use(erasedUsers)
+  const identity = composeAccounts({ ...inputs, erasedUsers, caches, limits, serverName, stack, memberships: engine.memberships, writer: engine.writer })
   const { media } = composeMedia({ config, database, clock, serverName, stack })
   identity.profiles.useAvatarMedia(media)
   const encryption = await composeEncryption({ ...inputs, ...identity, caches, memberships: engine.memberships, stack })
@@ -66,10 +74,12 @@ export async function compose(inputs: ComposeInputs) {
   const syncPosition = (token: string): number | undefined => (parseSyncToken(token) ?? parsePos(token)?.moment)?.events
   const finding = composeDirectory({ ...inputs, ...identity, caches, engine, serverName, accountData: personal.accountData, syncPosition, stack })
   const roomSlices = await composeRooms({
-    ...inputs, caches, limits, engine, stack,
+    ...inputs, caches, limits, engine, outbound, stack,
     accountData: personal.accountData, activity: personal.presence, profiles: identity.profiles, accounts: identity.accounts,
     aliases: finding.directory, relations: finding.relations, syncPosition,
   })
+  const retaining = composeRetention({ ...inputs, caches, engine, stack })
+  const delayed = await composeDelayedEvents({ ...inputs, limits, engine, stack, accounts: identity.accounts, messages: roomSlices.messages })
   const searching = await composeSearch({
     ...inputs, engine, stack, accountData: personal.accountData, relations: finding.relations, history: roomSlices.history,
   })
@@ -94,6 +104,8 @@ export async function compose(inputs: ComposeInputs) {
     ...personal,
     ...finding,
     ...roomSlices,
+    ...retaining,
+    ...delayed,
     ...searching,
     upgrades,
     ...syncs,

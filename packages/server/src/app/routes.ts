@@ -29,6 +29,10 @@ import { roomsRoutes } from '#features/rooms/rooms.routes.ts'
 import { slidingSyncRoutes } from '#features/sync/sliding/sliding-sync.routes.ts'
 import { searchRoutes } from '#features/search/search.routes.ts'
 import { syncRoutes } from '#features/sync/sync.routes.ts'
+import { delayedEventsRoutes } from '#features/delayed-events/delayed-events.routes.ts'
+import { retentionRoutes } from '#features/retention/retention.routes.ts'
+import { rtcRoutes } from '#features/rtc/rtc.routes.ts'
+import { thirdPartyInvitesRoutes } from '#features/third-party-invites/third-party-invites.routes.ts'
 import { threadSubscriptionsRoutes } from '#features/thread-subscriptions/thread-subscriptions.routes.ts'
 import { thirdPartyRoutes } from '#features/third-party/third-party.routes.ts'
 import { typingRoutes } from '#features/typing/typing.routes.ts'
@@ -70,6 +74,10 @@ export const endpoints = [
   ...syncRoutes,
   ...slidingSyncRoutes,
   ...thirdPartyRoutes,
+  ...delayedEventsRoutes,
+  ...retentionRoutes,
+  ...rtcRoutes,
+  ...thirdPartyInvitesRoutes,
   ...threadSubscriptionsRoutes,
   ...typingRoutes,
   ...voipRoutes,

@@ -10,6 +10,7 @@ import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import { own } from '@myelin/protocol/json/json.ts'
 import type { RoomVersion } from '@myelin/protocol/rooms/versions.ts'
 import type { Clock } from '#platform/clock.ts'
+import type { Erasure } from './erasure.ts'
 import type { MembershipState } from './memberships.ts'
 import type { RoomStates } from './room-states.ts'
 import type { StoredEvent } from './stored-event.ts'
@@ -39,11 +40,13 @@ function fragmentOf(version: RoomVersion, event: RoomEvent): string {
 export class ClientEvents {
   readonly #clock: Clock
   readonly #states: RoomStates
+  readonly #erasure: Erasure
   readonly #sources: UnsignedSource[] = []
 
-  constructor(needs: { readonly clock: Clock; readonly states: RoomStates }) {
+  constructor(needs: { readonly clock: Clock; readonly states: RoomStates; readonly erasure: Erasure }) {
     this.#clock = needs.clock
     this.#states = needs.states
+    this.#erasure = needs.erasure
   }
 
   /** Adds a source of `unsigned`; slices do so when the server is built. */
@@ -53,19 +56,19 @@ export class ClientEvents {
 
   /**
    * Events as JSON texts, in the same order.
-   * @param options `roomId: false` leaves out `room_id`, as `/sync` does
+   * @param options `roomId: false` leaves out `room_id`, as `/sync` does; `old` adds the `user_id` of the first version of the API
    */
-  async format(reader: Reader, shown: readonly Shown[], options: { readonly roomId?: boolean } = {}): Promise<string[]> {
+  async format(reader: Reader, shown: readonly Shown[], options: { readonly roomId?: boolean; readonly old?: boolean } = {}): Promise<string[]> {
     const events = shown.map((item) => item.event)
     const extras = await Promise.all(this.#sources.map((source) => source.collect(reader, events)))
     const now = this.#clock.now()
     return Promise.all(shown.map(async ({ event, membership }) => {
       const members = [`"age":${now - event.event.originServerTs}`]
       if (membership !== undefined) members.push(`"membership":"${membership}"`)
-      if (event.isState) members.push(...(await this.#previous(event)))
+      if (event.isState) members.push(...(await this.#previous(event, membership)))
       if (event.redactedBecause) members.push(`"redacted_because":${this.#plain(event.redactedBecause)}`)
       for (const extra of extras) members.push(...(extra.get(event.nid) ?? []))
-      return this.#write(event, members, options.roomId !== false)
+      return this.#write(event, members, options)
     }))
   }
 
@@ -80,22 +83,25 @@ export class ClientEvents {
   }
 
   #plain(event: StoredEvent): string {
-    return this.#write(event, [`"age":${this.#clock.now() - event.event.originServerTs}`], true)
+    return this.#write(event, [`"age":${this.#clock.now() - event.event.originServerTs}`], {})
   }
 
-  #write(event: StoredEvent, unsigned: readonly string[], withRoomId: boolean): string {
-    const roomId = withRoomId ? `,"room_id":${JSON.stringify(event.room.id)}` : ''
-    return `${event.fragment((parsed) => fragmentOf(event.room.version, parsed))}${roomId},"unsigned":{${unsigned.join(',')}}}`
+  #write(event: StoredEvent, unsigned: readonly string[], { roomId, old }: { readonly roomId?: boolean; readonly old?: boolean }): string {
+    const room = roomId === false ? '' : `,"room_id":${JSON.stringify(event.room.id)}`
+    const user = old === true ? `,"user_id":${JSON.stringify(event.event.sender)}` : ''
+    return `${event.fragment((parsed) => fragmentOf(event.room.version, parsed))}${room}${user},"unsigned":{${unsigned.join(',')}}}`
   }
 
   /** What a state event replaced. */
-  async #previous(event: StoredEvent): Promise<string[]> {
+  async #previous(event: StoredEvent, membership: MembershipState | undefined): Promise<string[]> {
     const { type, stateKey } = event.event
     if (event.stateRoot === undefined || stateKey === undefined) return []
     const previous = await this.#states.get(event.room, event.stateRoot, type, stateKey)
     if (!previous) return []
-    const { content, sender, eventId } = previous.event
-    return [`"prev_content":${JSON.stringify(content)}`, `"prev_sender":${JSON.stringify(sender)}`, `"replaces_state":${JSON.stringify(eventId)}`]
+    const { content, sender, eventId } = this.#erasure.shown(previous, membership).event
+    const replaced = `"replaces_state":${JSON.stringify(eventId)}`
+    // Who reads the state of a room need not have been allowed to read what it was before.
+    return membership === undefined ? [replaced] : [`"prev_content":${JSON.stringify(content)}`, `"prev_sender":${JSON.stringify(sender)}`, replaced]
   }
 }
 

@@ -1,12 +1,11 @@
 /** Reading stored events. An event id names nothing by itself: every look-up by id takes the room as well. */
 import type { EventId } from '@myelin/protocol/ids/ids.ts'
-import { redactPdu } from '@myelin/protocol/events/redact.ts'
-import { canonicalJson } from '@myelin/protocol/json/canonical.ts'
 import type { Cache, CacheBudget } from '#platform/cache/cache.ts'
 import type { Entry, Stream } from '#platform/streams/stream.ts'
 import type { Database } from '#platform/db/database.ts'
 import { EventsStore, type EventRow, type PageQuery } from './events.store.ts'
-import { readStoredPdu, roomEventOf } from './read-pdu.ts'
+import { readStoredPdu } from './read-pdu.ts'
+import { redactedEvent } from './redacted-event.ts'
 import type { Room } from './room.ts'
 import type { Rooms } from './rooms.ts'
 import { StoredEvent, type EventPlace, type EventsRow } from './stored-event.ts'
@@ -126,18 +125,25 @@ export class Events {
     if (committed) this.keep(event)
   }
 
-  /** The event as it is once `redaction` applies to it. */
-  redacted(event: StoredEvent, redaction: StoredEvent): StoredEvent {
-    const pdu = redactPdu(event.room.version, event.event.pdu)
-    return new StoredEvent(event.room, roomEventOf(event.room, event.event.eventId, pdu), canonicalJson(pdu), event, redaction)
+  /** A redacted event as it lies in the database, with the redaction that was applied to it. */
+  async original(event: StoredEvent): Promise<StoredEvent | undefined> {
+    const [row] = await this.#store.byNids([event.nid])
+    return row && new StoredEvent(event.room, readStoredPdu(event.room, row.event_id, row.json), row.json, event, event.redactedBecause)
   }
 
-  /** Events of a room among the newest of the stream, as they are now: a redaction may have come since. */
+  /** Forgets events that were deleted. */
+  forget(events: readonly { readonly nid: number; readonly eventId: EventId }[]): void {
+    for (const { nid, eventId } of events) {
+      this.#byNid.delete(nid)
+      this.#nids.delete(eventId)
+    }
+  }
+
+  /** Events of a room among the newest of the stream, as they are now: a redaction may have come since, or the event was deleted. */
   async #recentOf(room: Room, recent: readonly Entry<EventsRow>[], upTo: number, limit: number): Promise<StoredEvent[]> {
     const own = recent.filter(({ id, row: { event } }) => id <= upTo && event.room.nid === room.nid && !event.rejected && !event.softFailed)
-    const current: StoredEvent[] = []
-    for (const { row } of own.slice(-limit)) current.push((await this.byNid(row.event.nid)) ?? row.event)
-    return current
+    const current = await this.byNids(own.slice(-limit).map(({ row }) => row.event.nid))
+    return own.slice(-limit).map(({ row }) => current.get(row.event.nid)).filter((event) => event !== undefined)
   }
 
   async #inOrder(nids: readonly number[]): Promise<StoredEvent[]> {
@@ -174,7 +180,7 @@ export class Events {
     }
     const event = new StoredEvent(room, readStoredPdu(room, row.event_id, row.json), row.json, place)
     const redaction = row.redacted_by_nid === null ? undefined : redactedBy.get(row.redacted_by_nid)
-    return redaction ? this.redacted(event, redaction) : event
+    return redaction ? redactedEvent(event, redaction) : event
   }
 
   /** Redactions as they stand alone: a redaction that was itself redacted is read without its redaction, which ends every cycle. */

@@ -14,6 +14,7 @@ import type { RedactionPruning } from './redaction-pruning.ts'
 import type { RoomStates } from './room-states.ts'
 import type { Room } from './room.ts'
 import type { Rooms } from './rooms.ts'
+import { redactedEvent } from './redacted-event.ts'
 import type { EventsRow, StoredEvent } from './stored-event.ts'
 import type { NewNodes } from './trie.ts'
 
@@ -161,7 +162,7 @@ export class Persister {
     for (const unit of units) {
       states.settled(unit.nodes, true)
       for (const event of unit.events) this.#needs.events.settled(event, true)
-      for (const { redaction, target } of unit.redactions) this.#needs.events.keep(this.#needs.events.redacted(target, redaction))
+      for (const { redaction, target } of unit.redactions) this.#needs.events.keep(redactedEvent(target, redaction))
     }
   }
 

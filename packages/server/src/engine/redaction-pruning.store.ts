@@ -14,6 +14,7 @@ export class RedactionPruningStore {
   readonly #due: Prepared<{ before: number; limit: number }, { event_nid: number }>
   readonly #overwrite: Prepared<{ nid: number; json: string }, unknown>
   readonly #done: Prepared<{ nid: number }, unknown>
+  readonly #isWaiting: Prepared<{ nid: number }, { event_nid: number }>
 
   constructor(database: Database) {
     this.#database = database
@@ -21,6 +22,7 @@ export class RedactionPruningStore {
     this.#due = prepare('redactionPruning.due', ({ before, limit }) =>
       db.selectFrom('unpruned_redactions').select('event_nid').where('redacted_ts', '<=', before).orderBy('redacted_ts').limit(limit))
     this.#overwrite = prepare('redactionPruning.overwrite', ({ nid, json }) => db.updateTable('events').set({ json }).where('event_nid', '=', nid))
+    this.#isWaiting = prepare('redactionPruning.isWaiting', ({ nid }) => db.selectFrom('unpruned_redactions').select('event_nid').where('event_nid', '=', nid))
     this.#done = prepare('redactionPruning.done', ({ nid }) => db.deleteFrom('unpruned_redactions').where('event_nid', '=', nid))
   }
 
@@ -31,6 +33,11 @@ export class RedactionPruningStore {
   /** Events that were redacted up to a time. */
   async due(before: number, limit: number): Promise<number[]> {
     return (await this.#due.all(this.#database, { before, limit })).map((row) => row.event_nid)
+  }
+
+  /** Whether the original of a redacted event is still there. */
+  async isWaiting(nid: number): Promise<boolean> {
+    return (await this.#isWaiting.first(this.#database, { nid })) !== undefined
   }
 
   async overwrite(tx: Tx, nid: number, json: string): Promise<void> {

@@ -7,7 +7,9 @@ import type { Clock, Timer } from '#platform/clock.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
 import type { Logger } from '#platform/log/logger.ts'
 import type { Events } from './events.ts'
+import type { PurgedEvent, PurgeParticipant } from './history-purging.ts'
 import { RedactionPruningStore } from './redaction-pruning.store.ts'
+import type { Room } from './room.ts'
 import type { StoredEvent } from './stored-event.ts'
 
 interface Needs {
@@ -22,7 +24,7 @@ interface Needs {
 const intervalMs = 5 * 60_000
 const batchSize = 100
 
-export class RedactionPruning {
+export class RedactionPruning implements PurgeParticipant {
   readonly #needs: Needs
   readonly #store: RedactionPruningStore
   readonly #timer: Timer | undefined
@@ -41,6 +43,16 @@ export class RedactionPruning {
     const now = this.#needs.clock.now()
     const nids = new Set(targets.map((target) => target.nid))
     await this.#store.insert(tx, [...nids].map((nid) => ({ event_nid: nid, redacted_ts: now })))
+  }
+
+  /** A redacted event as it was sent, as long as that is kept. */
+  async originalOf(event: StoredEvent): Promise<StoredEvent | undefined> {
+    return (await this.#store.isWaiting(event.nid)) ? this.#needs.events.original(event) : undefined
+  }
+
+  /** Of events that are deleted nothing is left to be overwritten. */
+  async purged(tx: Tx, _room: Room, events: readonly PurgedEvent[]): Promise<void> {
+    for (const event of events) await this.#store.done(tx, event.nid)
   }
 
   /** Overwrites everything that is due; the timer does it as well. Failures are logged, the next turn tries again. */

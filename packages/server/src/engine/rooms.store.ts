@@ -19,6 +19,7 @@ export class RoomsStore {
   readonly #database: Database
   readonly #byId: Prepared<{ roomId: string }, RoomRow>
   readonly #byNids: Prepared<{ nids: readonly number[] }, RoomRow>
+  readonly #page: Prepared<{ after: number; limit: number }, RoomRow>
   readonly #insert: Prepared<{ nid: number; roomId: RoomId; version: string; creatorNid: number; ts: number }, unknown>
 
   constructor(database: Database) {
@@ -27,6 +28,7 @@ export class RoomsStore {
     const select = db.selectFrom('rooms').select(['room_nid', 'room_id', 'room_version'])
     this.#byId = prepare('rooms.byId', ({ roomId }) => select.where(sql.ref('room_id'), '=', roomId))
     this.#byNids = prepare('rooms.byNids', ({ nids }) => select.where(anyOf(database.dialect, sql.ref('room_nid'), nids)))
+    this.#page = prepare('rooms.page', ({ after, limit }) => select.where('room_nid', '>', after).orderBy('room_nid').limit(limit))
     this.#insert = prepare('rooms.insert', ({ nid, roomId, version, creatorNid, ts }) =>
       db.insertInto('rooms').values({ room_nid: nid, room_id: roomId, room_version: version, creator_nid: creatorNid, created_ts: ts }))
   }
@@ -37,6 +39,11 @@ export class RoomsStore {
 
   byNids(nids: readonly number[]): Promise<RoomRow[]> {
     return this.#byNids.all(this.#database, { nids })
+  }
+
+  /** Rooms behind a number, in the order of their numbers. */
+  page(after: number, limit: number): Promise<RoomRow[]> {
+    return this.#page.all(this.#database, { after, limit })
   }
 
   async insert(tx: Tx, row: { readonly nid: number; readonly roomId: RoomId; readonly version: string; readonly creatorNid: number; readonly ts: number }): Promise<void> {

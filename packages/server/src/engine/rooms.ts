@@ -61,6 +61,11 @@ export class Rooms {
     return found
   }
 
+  /** Rooms behind a number, in the order of their numbers: a page of all that there are. */
+  async page(after: number, limit: number): Promise<Room[]> {
+    return (await this.#store.page(after, limit)).map((row) => this.#byNid.get(row.room_nid) ?? this.#remember(row))
+  }
+
   /** A room that does not exist yet; it does once `insert` has committed. */
   draft(id: RoomId, version: RoomVersion): Room {
     return { nid: ++this.#last, id, version }

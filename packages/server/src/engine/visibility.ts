@@ -4,6 +4,7 @@
  * Spec: client-server API, "Room History Visibility".
  */
 import { own } from '@myelin/protocol/json/json.ts'
+import type { Erasure } from './erasure.ts'
 import { membershipOf, type Memberships, type MembershipState } from './memberships.ts'
 import type { RoomStates } from './room-states.ts'
 import type { Room } from './room.ts'
@@ -13,10 +14,16 @@ export type HistoryVisibility = 'world_readable' | 'shared' | 'invited' | 'joine
 
 const order: readonly HistoryVisibility[] = ['world_readable', 'shared', 'invited', 'joined']
 
-/** An event that the user may read, with the user's membership when it was sent. */
+/** How long events may be read. */
+export interface Lifetimes {
+  /** The earliest time of a room's events that may be read, in ms since 1970; undefined where all may. State may be read always. */
+  earliest(room: Room): Promise<number | undefined>
+}
+
+/** An event that the user may read, with the user's membership when it was sent; without it, where only the event as state may be read. */
 export interface VisibleEvent {
   readonly event: StoredEvent
-  readonly membership: MembershipState
+  readonly membership?: MembershipState
 }
 
 /** The history visibility that an event sets; `shared` where it names none that exists. */
@@ -35,28 +42,40 @@ interface Presence {
 export class Visibility {
   readonly #states: RoomStates
   readonly #memberships: Memberships
+  readonly #erasure: Erasure
+  #lifetimes: Lifetimes | undefined
 
-  constructor(needs: { readonly states: RoomStates; readonly memberships: Memberships }) {
+  constructor(needs: { readonly states: RoomStates; readonly memberships: Memberships; readonly erasure: Erasure }) {
     this.#states = needs.states
+    this.#erasure = needs.erasure
     this.#memberships = needs.memberships
   }
 
-  /** Those of the events (of one room, in any order) that the user may read, in the same order. */
+  /** Lets events be seen for a time only; called once when the server is built. */
+  useLifetimes(lifetimes: Lifetimes): void {
+    this.#lifetimes = lifetimes
+  }
+
+  /** Those of the events (of one room, in any order) that the user may read, as they may read them, in the same order. */
   async filter(userId: string, events: readonly StoredEvent[]): Promise<VisibleEvent[]> {
     const room = events[0]?.room
     if (!room) return []
     const presence = await this.#presence(room, userId)
+    const earliest = (await this.#lifetimes?.earliest(room)) ?? -Infinity
     const byRoot = new Map<number, { visibility: HistoryVisibility; membership: MembershipState }>()
     const visible: VisibleEvent[] = []
     for (const event of events) {
       if (event.room.nid !== room.nid || event.stateRoot === undefined || event.rejected || event.softFailed) continue
+      if (event.event.originServerTs < earliest && !event.isState) continue
       let before = byRoot.get(event.stateRoot)
       if (!before) {
         before = await this.#before(room, event.stateRoot, userId)
         byRoot.set(event.stateRoot, before)
       }
       const membership = this.#membershipAt(event, userId, before.membership)
-      if (this.#allowed(event, userId, before, membership, presence)) visible.push({ event, membership })
+      if (this.#allowed(event, userId, before, membership, presence)) {
+        visible.push({ event: this.#erasure.shown(event, before.membership === 'join' ? 'join' : membership), membership })
+      }
     }
     return visible
   }

@@ -13,9 +13,13 @@ import { toDeviceInboxes } from './migrations/0009-to-device-inboxes.ts'
 import { slidingSync } from './migrations/0010-sliding-sync.ts'
 import { search } from './migrations/0011-search.ts'
 import { threadSubscriptions } from './migrations/0012-thread-subscriptions.ts'
+import { keyBackupByRoom } from './migrations/0013-key-backup-by-room.ts'
+import { delayedEvents } from './migrations/0014-delayed-events.ts'
 
 export const migrations: readonly Migration[] = [
-  rooms, accounts, keys, accountData, messages, media, directory, consumers, toDeviceInboxes, slidingSync, search, threadSubscriptions]
+  rooms, accounts, keys, accountData, messages, media, directory, consumers, toDeviceInboxes, slidingSync, search, threadSubscriptions,
+  keyBackupByRoom, delayedEvents,
+]
 
 /** The background updates of all migrations. */
 export const backgroundUpdates: readonly BackgroundUpdate[] = migrations.flatMap(({ background }) => background ?? [])

@@ -61,6 +61,23 @@ export interface DehydratedDevicesTable {
   device_data: string
 }
 
+export interface DelayedEventsTable {
+  delay_id: string
+  user_id: UserId
+  device_id: string | null
+  txn_key: string | null
+  room_nid: number
+  event_type: string
+  state_key: string | null
+  content: string
+  delay_ms: number
+  running_since: number
+  send_ts: number | null
+  finalised_ts: number | null
+  event_id: EventId | null
+  error: string | null
+}
+
 export interface DeviceKeysTable {
   user_id: UserId
   device_id: string
@@ -543,6 +560,7 @@ export interface Tables {
   cross_signing_keys: CrossSigningKeysTable
   current_state: CurrentStateTable
   dehydrated_devices: DehydratedDevicesTable
+  delayed_events: DelayedEventsTable
   device_keys: DeviceKeysTable
   device_list_changes: DeviceListChangesTable
   devices: DevicesTable

@@ -114,11 +114,11 @@ export class KilledServer {
       cluster.create()
       args = `psycopg2, args: {user: postgres, dbname: postgres, host: "${cluster.folder}", port: ${cluster.port}}`
     }
-    const limits = ['rc_message', 'rc_registration', 'rc_room_creation', 'rc_media_create', 'rc_search'].map((name) => `${name}: ${unlimited}`)
+    const limits = ['rc_message', 'rc_registration', 'rc_room_creation', 'rc_media_create', 'rc_search', 'rc_delayed_event_mgmt'].map((name) => `${name}: ${unlimited}`)
     writeFileSync(`${folder}/homeserver.yaml`, [
       'server_name: crash.example', 'report_stats: false', 'enable_registration: true', 'enable_registration_without_verification: true',
       'macaroon_secret_key: secret', 'form_secret: secret', 'suppress_key_server_warning: true', ...limits,
-      `rc_joins: {local: ${unlimited}, remote: ${unlimited}}`, `rc_joins_per_room: ${unlimited}`, 'bcrypt_rounds: 4',
+      `rc_joins: {local: ${unlimited}, remote: ${unlimited}}`, `rc_joins_per_room: ${unlimited}`, 'bcrypt_rounds: 4', 'max_event_delay_duration: 1h', 'retention: {enabled: true, purge_jobs: [{interval: 100}]}',
       `database: {name: ${args}}`, `media_store_path: "${folder}/media"`, `signing_key_path: "${folder}/signing.key"`,
       `listeners: [{port: ${port}, bind_addresses: [127.0.0.1], type: http, resources: [{names: [client]}]}]`, '',
     ].join('\n'))

@@ -98,6 +98,7 @@ export class Journal {
 
 const client = '/_matrix/client/v3'
 const slidingPath = '/_matrix/client/unstable/org.matrix.simplified_msc3575/sync'
+const delayedPath = '/_matrix/client/unstable/org.matrix.msc4140/delayed_events'
 const path = encodeURIComponent
 
 /** The users and the room that the load works with. */
@@ -141,6 +142,8 @@ export class Load {
     keyBackup: (id) => this.#keyBackup(id),
     search: (id) => this.#search(id),
     slidingSync: (id) => this.#slidingSync(id),
+    delayedEvent: (id) => this.#delayedEvent(id),
+    retention: (id) => this.#retention(id),
   }
 
   /** Writes with several hands until the server stops answering. */
@@ -333,6 +336,38 @@ export class Load {
       const again = await ask(pos, next)
       assert.deepEqual(messagesOf(again).texts, ['second'])
       assert.doesNotMatch(JSON.stringify(again['rooms']), /"initial":true/)
+    })
+  }
+
+  async #delayedEvent(id: string): Promise<void> {
+    const schedule = async (text: string, delayMs: number): Promise<string> => {
+      const put = `${client}/rooms/${path(this.#room)}/send/m.room.message/d-${text}-${id}?org.matrix.msc4140.delay=${delayMs}`
+      return String((await this.#alice.send('PUT', put, { msgtype: 'm.text', body: `${text} ${id}` }))['delay_id'])
+    }
+    // Due about when the server is killed.
+    const due = await schedule('delayed', 1 + Math.floor(Math.random() * 1000))
+    const cancelled = await schedule('cancelled', 3_600_000)
+    await this.#alice.send('POST', `${delayedPath}/${cancelled}/cancel`)
+    this.journal.must(`the delayed event ${due} is sent, and the cancelled one ${cancelled} is not`, async () => {
+      await this.#alice.send('POST', `${delayedPath}/${due}/send`)
+      const { event_id: event } = await this.#alice.send('GET', `${delayedPath}/${due}`)
+      const found = await this.#bob.send('GET', `${client}/rooms/${path(this.#room)}/event/${path(String(event))}`)
+      assert.deepEqual(found['content'], { msgtype: 'm.text', body: `delayed ${id}` })
+      const kept = await this.#alice.send('GET', `${delayedPath}/${cancelled}`)
+      assert.deepEqual([kept['event_id'], typeof kept['finalised_ts']], [undefined, 'number'])
+    })
+  }
+
+  async #retention(id: string): Promise<void> {
+    const { room_id: room } = await this.#alice.send('POST', `${client}/createRoom`, { preset: 'public_chat', name: id })
+    const at = `${client}/rooms/${path(String(room))}`
+    const { event_id: ended } = await this.#alice.send('PUT', `${at}/send/m.room.message/r-${id}`, { msgtype: 'm.text', body: id })
+    await this.#alice.send('PUT', `${at}/send/m.reaction/s-${id}`, { 'm.relates_to': { rel_type: 'm.annotation', event_id: ended, key: 'x' } })
+    await this.#alice.send('PUT', `${at}/state/m.room.retention`, { max_lifetime: 1 })
+    this.journal.must(`the message ${String(ended)} has ended and its room ${String(room)} is whole`, async () => {
+      assert.equal(await this.#alice.has(`${at}/event/${path(String(ended))}`), false)
+      await this.#checkRoom(String(room))
+      await this.#alice.send('PUT', `${at}/send/m.room.message/again-${id}`, { msgtype: 'm.text', body: 'again' })
     })
   }
 

@@ -75,9 +75,13 @@ test('case 95: passwords keep all of their characters, have a longest length, an
   const refusals = await Promise.all(['long', 'unknown'].map((user) => nobody.post('/login', password(user, 'wrong')).fails(403, 'M_FORBIDDEN')))
   assert.deepEqual(refusals[0], refusals[1])
   const times = async (user: string): Promise<number> => {
-    const began = performance.now()
-    for (let index = 0; index < 5; index += 1) await nobody.post('/login', password(user, 'wrong')).fails(403, 'M_FORBIDDEN')
-    return performance.now() - began
+    let shortest = Infinity
+    for (let index = 0; index < 10; index += 1) {
+      const began = performance.now()
+      await nobody.post('/login', password(user, 'wrong')).fails(403, 'M_FORBIDDEN')
+      shortest = Math.min(shortest, performance.now() - began)
+    }
+    return shortest
   }
   const [known, unknown] = [await times('long'), await times('unknown')]
   assert.ok(unknown > known / 3 && known > unknown / 3, `known ${known} ms, unknown ${unknown} ms`)

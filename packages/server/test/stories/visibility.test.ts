@@ -205,5 +205,5 @@ test('an event of another room is not found through this one', async (t) => {
   const path = `/rooms/${encodeURIComponent(room)}`
   await bob.get(`${path}/event/${encodeURIComponent(hidden)}`).fails(404, 'M_NOT_FOUND')
   await bob.get(`${path}/context/${encodeURIComponent(hidden)}`).fails(404, 'M_NOT_FOUND')
-  await alice.put(`${path}/redact/${encodeURIComponent(hidden)}/1`, {}).fails(404, 'M_NOT_FOUND')
+  await alice.put(`${path}/redact/${encodeURIComponent(hidden)}/1`, {}).fails(400, 'M_INVALID_PARAM')
 })

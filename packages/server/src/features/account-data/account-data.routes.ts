@@ -72,6 +72,30 @@ const getAccountDataPerRoom = endpoint({
   },
 })
 
+const deleteShared = {
+  ...shared, versions: ['unstable/org.matrix.msc3391'], method: 'DELETE', spec: 'https://github.com/matrix-org/matrix-spec-proposals/pull/3391',
+} as const
+
+const deleteAccountData = endpoint({
+  ...deleteShared, id: 'deleteAccountData', servlet: 'UnstableAccountDataServlet', path: '/user/:userId/account_data/:type',
+  params: Type.Object({ userId: ownUser, type: Type.String() }), errors: ['M_UNRECOGNIZED', 'M_FORBIDDEN', 'M_BAD_JSON'],
+  handler: async ({ accountData }: Needs, { requester, params }) => {
+    assertOwn(requester, params.userId, 'account data')
+    await accountData.delete(requester.userId, accountScope, params.type)
+    return {}
+  },
+})
+
+const deleteAccountDataPerRoom = endpoint({
+  ...deleteShared, id: 'deleteAccountDataPerRoom', servlet: 'UnstableRoomAccountDataServlet', path: '/user/:userId/rooms/:roomId/account_data/:type',
+  params: Type.Object({ userId: ownUser, roomId: Type.String(), type: Type.String() }), errors: ['M_UNRECOGNIZED', 'M_FORBIDDEN', 'M_INVALID_PARAM', 'M_BAD_JSON'],
+  handler: async ({ accountData }: Needs, { requester, params }) => {
+    assertOwn(requester, params.userId, 'account data')
+    await accountData.delete(requester.userId, roomIdOf(params.roomId), params.type)
+    return {}
+  },
+})
+
 const getRoomTags = endpoint({
   ...shared, id: 'getRoomTags', servlet: 'TagListServlet', method: 'GET', path: '/user/:userId/rooms/:roomId/tags',
   spec: `${spec}get_matrixclientv3useruseridroomsroomidtags`,
@@ -109,5 +133,5 @@ const deleteRoomTag = endpoint({
 })
 
 export const accountDataRoutes = [
-  setAccountData, getAccountData, setAccountDataPerRoom, getAccountDataPerRoom, getRoomTags, setRoomTag, deleteRoomTag,
+  setAccountData, getAccountData, setAccountDataPerRoom, getAccountDataPerRoom, deleteAccountData, deleteAccountDataPerRoom, getRoomTags, setRoomTag, deleteRoomTag,
 ]

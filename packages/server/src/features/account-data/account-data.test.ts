@@ -80,7 +80,7 @@ test('account data and pushers go with the account', async (t) => {
   assert.deepEqual([...(await accountData.globalFor(userId)).keys()].sort(), ['m.ignored_user_list', 'm.push_rules'])
   assert.equal((await accountData.roomsFor(userId)).size, 0)
   assert.ok(accountData.stream.position > before)
-  assert.equal((await AccountData.open(server.services)).stream.position, accountData.stream.position)
+  assert.equal((await AccountData.open({ ...server.services, deletesEmpty: false })).stream.position, accountData.stream.position)
 })
 
 test('ignored users and the stream', async (t) => {
@@ -101,4 +101,35 @@ test('ignored users and the stream', async (t) => {
   assert.deepEqual(changes, [{ scope: '', type: 'm.ignored_user_list', content: '{"ignored_users":3}' }])
   assert.deepEqual(await accountData.changesSince(userId, accountData.stream.position, accountData.stream.position), [])
   assert.ok((await accountData.globalFor(userId)).get('m.push_rules')?.includes('.m.rule.master'))
+})
+
+test('account data is deleted where that is enabled: other devices see it empty, then it is gone', async (t) => {
+  const server = await testServer(t, { config: 'experimental_features: {msc3391_enabled: true}\n' })
+  const { alice, room } = await server.withRoom()
+  const me = encodeURIComponent(alice.userId)
+  const prefix = '/_matrix/client/unstable/org.matrix.msc3391'
+  const ofRoom = `/user/${me}/rooms/${encodeURIComponent(room)}/account_data/org.example.room`
+  await alice.put(`/user/${me}/account_data/org.example.mine`, { value: 1 }).ok()
+  await alice.put(`/user/${me}/account_data/m.ignored_user_list`, { ignored_users: { '@bob:test.example': {} } }).ok()
+  await alice.put(ofRoom, { value: 2 }).ok()
+  const { next_batch: since } = await alice.get('/sync?timeout=0').ok()
+  for (const path of [`/user/${me}/account_data/org.example.mine`, `/user/${me}/account_data/m.ignored_user_list`, ofRoom, `/user/${me}/account_data/org.example.never`]) {
+    await alice.send('DELETE', prefix + path).ok()
+    await alice.get(path).fails(404, 'M_NOT_FOUND')
+  }
+  const news = JSON.stringify(await alice.get(`/sync?timeout=0&since=${encodeURIComponent(String(since))}`).ok())
+  for (const type of ['org.example.mine', 'org.example.room']) assert.ok(news.includes(`{"type":"${type}","content":{}}`), news)
+  assert.doesNotMatch(news, /org\.example\.never/)
+  assert.doesNotMatch(JSON.stringify(await alice.get('/sync?timeout=0').ok()), /org\.example\.|m\.ignored_user_list/)
+  assert.equal((await server.services.accountData.ignoredBy(alice.userId as UserId)).size, 0)
+  await alice.put(`/user/${me}/account_data/org.example.mine`, {}).ok()
+  await alice.get(`/user/${me}/account_data/org.example.mine`).fails(404, 'M_NOT_FOUND')
+  await alice.put(`/user/${me}/account_data/org.example.mine`, { value: 3 }).ok()
+  assert.deepEqual(await alice.get(`/user/${me}/account_data/org.example.mine`).ok(), { value: 3 })
+  await alice.send('DELETE', `${prefix}/user/${me}/account_data/m.push_rules`).fails(405, 'M_BAD_JSON')
+  await alice.send('DELETE', `${prefix}/user/${encodeURIComponent('@bob:test.example')}/account_data/x`).fails(403, 'M_FORBIDDEN')
+  await alice.send('DELETE', `${prefix}/user/${me}/rooms/nonsense/account_data/x`).fails(400, 'M_INVALID_PARAM')
+  const without = await testServer(t)
+  const carol = await without.register('carol')
+  await carol.send('DELETE', `${prefix}/user/${encodeURIComponent(carol.userId)}/account_data/x`).fails(404, 'M_UNRECOGNIZED')
 })

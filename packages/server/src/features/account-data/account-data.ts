@@ -34,11 +34,14 @@ const entriesLimit = 20_000
 interface Needs {
   readonly database: Database
   readonly caches: CacheBudget
+  /** What has an empty content counts as deleted (MSC3391). */
+  readonly deletesEmpty: boolean
 }
 
 export class AccountData {
   /** Every change, for `/sync`. */
   readonly stream: Stream<AccountDataRow>
+  readonly #deletesEmpty: boolean
   readonly #database: Database
   readonly #store: AccountDataStore
   readonly #global: Cache<string, ReadonlyMap<string, string>>
@@ -50,6 +53,7 @@ export class AccountData {
 
   private constructor(needs: Needs, stream: Stream<AccountDataRow>) {
     this.stream = stream
+    this.#deletesEmpty = needs.deletesEmpty
     this.#database = needs.database
     this.#store = new AccountDataStore(needs.database)
     this.#global = needs.caches.cache('account_data', (map) => [...map.values()].reduce((sum, content) => sum + content.length + 100, 100))
@@ -72,7 +76,21 @@ export class AccountData {
    * @throws M_BAD_JSON with 405 for a type that the server manages, M_INVALID_PARAM, M_TOO_LARGE
    */
   async put(userId: UserId, scope: string, type: string, content: JsonObject): Promise<void> {
-    if (this.#managed.has(type)) throw new MatrixError(405, 'M_BAD_JSON', `The server manages ${type}; use the endpoints that exist for it.`)
+    await this.#put(userId, scope, type, content)
+  }
+
+  /**
+   * Deletes what a client has stored; a deleted type is told to the other devices with an empty content and is then as if it had never been.
+   * @throws M_UNRECOGNIZED where the server deletes none, M_BAD_JSON with 405 for a type that the server manages
+   */
+  async delete(userId: UserId, scope: string, type: string): Promise<void> {
+    if (!this.#deletesEmpty) throw refuse('M_UNRECOGNIZED', 'This server deletes no account data; store an empty object instead.')
+    this.#assertUnmanaged(type)
+    if ((await this.#store.one(userId, scope, type)) !== undefined) await this.#put(userId, scope, type, {})
+  }
+
+  async #put(userId: UserId, scope: string, type: string, content: JsonObject): Promise<void> {
+    this.#assertUnmanaged(type)
     if (Buffer.byteLength(type) > typeLimitBytes) throw refuse('M_INVALID_PARAM', `An account data type has at most ${typeLimitBytes} bytes.`)
     const ignored = scope === accountScope && type === ignoredUserListType ? ignoredUsersOf(userId, content) : undefined
     await this.change(userId, scope, type, () => JSON.stringify(content), async (tx) => {
@@ -119,7 +137,7 @@ export class AccountData {
   /** Content as clients read it, JSON text. @throws M_NOT_FOUND */
   async require(userId: UserId, scope: string, type: string): Promise<string> {
     const content = scope === accountScope ? (await this.globalFor(userId)).get(type) : await this.#store.one(userId, scope, type)
-    if (content === undefined) throw refuse('M_NOT_FOUND', `There is no account data of the type ${type}.`)
+    if (content === undefined || (this.#deletesEmpty && content === '{}')) throw refuse('M_NOT_FOUND', `There is no account data of the type ${type}.`)
     return content
   }
 
@@ -129,7 +147,7 @@ export class AccountData {
     if (cached) return cached
     const generation = this.#generation
     const map = new Map<string, string>()
-    for (const { type, content } of await this.#store.ofScope(userId, accountScope)) map.set(type, content)
+    for (const { type, content } of this.#kept(await this.#store.ofScope(userId, accountScope))) map.set(type, content)
     for (const [type, render] of this.#managed) if (render) map.set(type, render(userId, map.get(type)))
     if (generation === this.#generation) this.#global.set(userId, map)
     return map
@@ -137,17 +155,17 @@ export class AccountData {
 
   /** A room's data by type, JSON texts. */
   async roomFor(userId: UserId, roomId: string): Promise<ReadonlyMap<string, string>> {
-    return new Map((await this.#store.ofScope(userId, roomId)).map(({ type, content }) => [type, content]))
+    return new Map(this.#kept(await this.#store.ofScope(userId, roomId)).map(({ type, content }) => [type, content]))
   }
 
   /** The data of all rooms, by room id. */
   async roomsFor(userId: UserId): Promise<ReadonlyMap<string, readonly AccountDataEntry[]>> {
-    return Map.groupBy(await this.#store.rooms(userId), (entry) => entry.scope)
+    return Map.groupBy(this.#kept(await this.#store.rooms(userId)), (entry) => entry.scope)
   }
 
   /** The data of some rooms. */
-  ofRooms(userId: UserId, roomIds: readonly string[]): Promise<readonly AccountDataEntry[]> {
-    return this.#store.ofRooms(userId, roomIds)
+  async ofRooms(userId: UserId, roomIds: readonly string[]): Promise<readonly AccountDataEntry[]> {
+    return this.#kept(await this.#store.ofRooms(userId, roomIds))
   }
 
   /** The data of one type, of all rooms. */
@@ -178,6 +196,15 @@ export class AccountData {
   /** Users who ignore a user. */
   ignoring(userId: string): Promise<string[]> {
     return this.#store.ignoring(userId)
+  }
+
+  #assertUnmanaged(type: string): void {
+    if (this.#managed.has(type)) throw new MatrixError(405, 'M_BAD_JSON', `The server manages ${type}; use the endpoints that exist for it.`)
+  }
+
+  /** Without what is deleted. */
+  #kept(entries: readonly AccountDataEntry[]): readonly AccountDataEntry[] {
+    return this.#deletesEmpty ? entries.filter((entry) => entry.content !== '{}') : entries
   }
 
   #rendered(userId: UserId, entry: AccountDataEntry): AccountDataEntry {

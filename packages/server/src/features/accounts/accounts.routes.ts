@@ -1,6 +1,7 @@
 /** Endpoints of one's own account: who am I, password, identifiers, deactivation. */
 import { Type } from 'typebox'
 import { refuse } from '@myelin/protocol/errors.ts'
+import { isUserId } from '@myelin/protocol/ids/user-id.ts'
 import { own } from '@myelin/protocol/json/json.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
 import { endpoint } from '#platform/http/endpoint.ts'
@@ -15,6 +16,8 @@ type Needs = {
   readonly database: Database
   readonly sessions: { endOthers(tx: Tx, requester: Requester): Promise<void> }
   readonly passwordPolicy: PasswordPolicy
+  /** Whether everybody may ask which accounts exist (MSC3720). */
+  readonly tellsAccountStatus: boolean
 }
 
 const versions = ['v3', 'r0', 'unstable'] as const
@@ -98,4 +101,32 @@ const passwordPolicy = endpoint({
   },
 })
 
-export const accountsEndpoints = [whoami, changePassword, deactivate, threepids, passwordPolicy] as const
+/** Whose accounts one request may ask for. */
+const mostAsked = 1000
+
+const accountStatus = endpoint({
+  id: 'getAccountStatus',
+  servlet: 'AccountStatusRestServlet',
+  method: 'POST', base: 'client', path: '/account_status', versions: ['unstable/org.matrix.msc3720'],
+  spec: 'https://github.com/matrix-org/matrix-spec-proposals/pull/3720',
+  auth: 'user', limit: 'none', role: 'main', errors: ['M_UNRECOGNIZED', 'M_INVALID_PARAM', 'M_MISSING_PARAM', 'M_BAD_JSON'],
+  body: Type.Object({ user_ids: Type.Array(Type.String()) }),
+  handler: async ({ accounts, tellsAccountStatus }: Needs, { body }) => {
+    if (!tellsAccountStatus) throw refuse('M_UNRECOGNIZED', 'This server does not tell which accounts exist.')
+    if (body.user_ids.length > mostAsked) throw refuse('M_INVALID_PARAM', `Ask for at most ${mostAsked} users at once.`)
+    const statuses = new Map<string, { exists: boolean; 'org.matrix.deactivated'?: boolean }>()
+    const failures: string[] = []
+    for (const userId of new Set(body.user_ids)) {
+      if (!isUserId(userId)) throw refuse('M_INVALID_PARAM', `"${userId.slice(0, 300)}" is not a user id; it has the form @name:server.`)
+      if (!accounts.isLocal(userId)) {
+        failures.push(userId)
+        continue
+      }
+      const account = await accounts.get(userId)
+      statuses.set(userId, account ? { exists: true, 'org.matrix.deactivated': account.isDeactivated } : { exists: false })
+    }
+    return { account_statuses: Object.fromEntries(statuses), failures }
+  },
+})
+
+export const accountsEndpoints = [whoami, accountStatus, changePassword, deactivate, threepids, passwordPolicy] as const

@@ -20,6 +20,7 @@ export class AccountsStore {
   readonly #byId: Prepared<{ userId: UserId }, AccountRow>
   readonly #byFoldedId: Prepared<{ foldedId: string }, AccountRow>
   readonly #leaving: Prepared<Record<string, never>, { user_id: UserId }>
+  readonly #erased: Prepared<Record<string, never>, { user_id: UserId }>
   readonly #insert: Prepared<AccountRow, unknown>
   readonly #threepids: Prepared<{ userId: UserId }, ThreepidRow>
   readonly #ofThreepid: Prepared<{ medium: string; address: string }, ThreepidRow>
@@ -32,6 +33,7 @@ export class AccountsStore {
     this.#byId = prepare('accounts.byId', ({ userId }) => select.where('user_id', '=', userId))
     this.#byFoldedId = prepare('accounts.byFoldedId', ({ foldedId }) => select.where('folded_id', '=', foldedId).limit(3))
     this.#leaving = prepare('accounts.leaving', () => db.selectFrom('users').select('user_id').where('is_leaving', '=', 1).orderBy('user_id'))
+    this.#erased = prepare('accounts.erased', () => db.selectFrom('users').select('user_id').where('is_erased', '=', 1))
     this.#insert = prepare('accounts.insert', (row) =>
       db.insertInto('users').values({
         user_id: row.user_id, folded_id: row.folded_id, password_hash: row.password_hash, created_ts: row.created_ts, is_guest: row.is_guest,
@@ -56,6 +58,11 @@ export class AccountsStore {
   /** Deactivated users who have not left everything yet. */
   async leaving(): Promise<UserId[]> {
     return (await this.#leaving.all(this.#database, {})).map((row) => row.user_id)
+  }
+
+  /** Users who had their account erased. */
+  async erased(): Promise<UserId[]> {
+    return (await this.#erased.all(this.#database, {})).map((row) => row.user_id)
   }
 
   async insert(tx: Tx, row: AccountRow): Promise<void> {

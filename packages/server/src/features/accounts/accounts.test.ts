@@ -96,3 +96,24 @@ test('clearing away goes on after it was interrupted', async (t) => {
   await accounts.settled()
   assert.deepEqual(done, [bob.userId])
 })
+
+test('which accounts exist is told where that is enabled', async (t) => {
+  const path = '/_matrix/client/unstable/org.matrix.msc3720/account_status'
+  const server = await testServer(t, { config: 'experimental_features: {msc3720_enabled: true}\n' })
+  const [alice, bob] = [await server.register('alice'), await server.register('bob')]
+  const auth = { type: 'm.login.password', identifier: { type: 'm.id.user', user: 'bob' }, password: 'password-of-bob' }
+  await bob.post('/account/deactivate', { auth }).ok()
+  const ids = [alice.userId, bob.userId, '@never:test.example', '@carol:elsewhere.example']
+  assert.deepEqual(await alice.post(path, { user_ids: ids }).ok(), {
+    account_statuses: {
+      [alice.userId]: { exists: true, 'org.matrix.deactivated': false }, [bob.userId]: { exists: true, 'org.matrix.deactivated': true },
+      '@never:test.example': { exists: false },
+    },
+    failures: ['@carol:elsewhere.example'],
+  })
+  await alice.post(path, { user_ids: ['nonsense'] }).fails(400, 'M_INVALID_PARAM')
+  await alice.post(path, {}).fails(400, 'M_MISSING_PARAM')
+  await alice.post(path, { user_ids: alice.userId }).fails(400, 'M_BAD_JSON')
+  await alice.post(path, { user_ids: Array.from({ length: 1001 }, (_, index) => `@u${index}:test.example`) }).fails(400, 'M_INVALID_PARAM')
+  await (await (await testServer(t)).register('dave')).post(path, { user_ids: [] }).fails(404, 'M_UNRECOGNIZED')
+})

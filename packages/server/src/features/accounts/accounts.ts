@@ -12,6 +12,7 @@ import type { Database, Tx } from '#platform/db/database.ts'
 import { isUniqueViolation } from '#platform/db/dialect.ts'
 import type { Logger } from '#platform/log/logger.ts'
 import { AccountsStore, type AccountChange, type AccountRow, type ThreepidRow } from './accounts.store.ts'
+import type { ErasedUsers } from './erased-users.ts'
 import { assertAcceptablePassword, assertReadablePassword, type PasswordPolicy } from './password-policy.ts'
 import { Passwords } from './passwords.ts'
 import { newUserId } from './username.ts'
@@ -76,6 +77,7 @@ interface Needs {
   readonly policy: PasswordPolicy
   readonly allowUnderscorePrefix: boolean
   readonly logger: Logger
+  readonly erased: ErasedUsers
 }
 
 export class Accounts {
@@ -173,6 +175,11 @@ export class Accounts {
     await this.#update(tx, userId, { password_hash: passwordHash })
   }
 
+  /** Makes a guest a user with a password. */
+  async upgradeGuest(tx: Tx, userId: UserId, passwordHash: string): Promise<void> {
+    await this.#update(tx, userId, { is_guest: 0, password_hash: passwordHash })
+  }
+
   /**
    * The account that a password opens. It takes as long for an unknown user as for a wrong password.
    * @param user user id or localpart; other spellings in upper and lower case are found where they are unambiguous
@@ -261,6 +268,7 @@ export class Accounts {
     await this.#needs.database.transaction(async (tx) => {
       await this.#update(tx, userId, { is_deactivated: 1, is_leaving: 1, password_hash: null, ...(options.erase ? { is_erased: 1 } : {}) })
       await this.#store.deleteThreepids(tx, userId)
+      if (options.erase) this.#needs.erased.set(tx, userId, true)
       for (const listener of this.#deactivated) await listener(tx, userId, options)
     })
     this.#startClearing(userId)
@@ -273,7 +281,10 @@ export class Accounts {
 
   /** Gives a deactivated account back to its user, without a password. */
   async reactivate(userId: UserId): Promise<void> {
-    await this.#needs.database.transaction((tx) => this.#update(tx, userId, { is_deactivated: 0, is_erased: 0, is_leaving: 0 }))
+    await this.#needs.database.transaction(async (tx) => {
+      await this.#update(tx, userId, { is_deactivated: 0, is_erased: 0, is_leaving: 0 })
+      this.#needs.erased.set(tx, userId, false)
+    })
   }
 
   #startClearing(userId: UserId): void {

@@ -135,6 +135,32 @@ test('published rooms page by page', async (t) => {
   await bob.post('/publicRooms', { filter: { room_types: 'm.space' } }).fails(400, 'M_BAD_JSON')
 })
 
+test('the list follows what happens in its rooms', async (t) => {
+  const server = await testServer(t, { config: openRules })
+  const [alice, bob] = [await server.register('alice'), await server.register('bob')]
+  const make = async (name: string): Promise<string> =>
+    String((await alice.post('/createRoom', { preset: 'public_chat', visibility: 'public', name }).ok())['room_id'])
+  const [first, second] = [await make('first'), await make('second')]
+  const list = async (query: object = {}): Promise<(string | number | undefined)[][]> =>
+    (await pageOf(bob, query)).chunk.map((room) => [room.room_id, room.name, room.num_joined_members])
+  const sorted = [first, second].sort().map((room) => [room, room === first ? 'first' : 'second', 1])
+  assert.deepEqual(await list(), sorted)
+  await bob.post(`/join/${encodeURIComponent(second)}`, {}).ok()
+  assert.deepEqual(await list(), [[second, 'second', 2], [first, 'first', 1]])
+  await bob.post(`/rooms/${encodeURIComponent(second)}/leave`, {}).ok()
+  const named = await alice.put(`/rooms/${encodeURIComponent(first)}/state/m.room.name`, { name: 'offending' }).ok()
+  assert.ok((await list()).some(([, name]) => name === 'offending'))
+  await alice.put(`/rooms/${encodeURIComponent(first)}/redact/${encodeURIComponent(String(named['event_id']))}/t1`, {}).ok()
+  assert.deepEqual((await list()).find(([room]) => room === first), [first, undefined, 1])
+  await alice.put(`/directory/list/room/${encodeURIComponent(second)}`, { visibility: 'private' }).ok()
+  assert.deepEqual((await list()).map(([room]) => room), [first])
+  assert.deepEqual((await list({ include_all_networks: true })).map(([room]) => room), [first])
+  const upgraded = String((await alice.post(`/rooms/${encodeURIComponent(first)}/upgrade`, { new_version: '11' }).ok())['replacement_room'])
+  assert.deepEqual((await list()).map(([room]) => room), [upgraded])
+  await alice.post(`/rooms/${encodeURIComponent(upgraded)}/leave`, {}).ok()
+  assert.deepEqual(await list(), [])
+})
+
 test('options of the directory', async (t) => {
   const closed = await testServer(t, { config: `${openRules}enable_room_list_search: false\nallow_public_rooms_without_auth: true\n` })
   const alice = await closed.register('alice')

@@ -50,10 +50,16 @@ const aliasesPerUser = 1000
 export class Directory {
   readonly #needs: Needs
   readonly #store: DirectoryStore
+  #revision = 0
 
   constructor(needs: Needs) {
     this.#needs = needs
     this.#store = new DirectoryStore(needs.database)
+  }
+
+  /** Changes whenever a room is published or withdrawn. */
+  get revision(): number {
+    return this.#revision
   }
 
   /** What an alias points to; asks the alias's server where it is not this one. */
@@ -87,7 +93,7 @@ export class Directory {
   /** Lists a room among the published ones, in the transaction that makes it. @throws M_FORBIDDEN (room_list_publication_rules) */
   async publish(tx: Tx, room: Room, publisher: UserId): Promise<void> {
     await this.#assertMayPublish(room, publisher, await this.#store.aliasesOf(tx, room.nid))
-    await this.#store.publish(tx, { room_nid: room.nid, network_id: ownNetwork, published_ts: this.#needs.clock.now() })
+    await this.#list(tx, room, ownNetwork, true)
   }
 
   /** Points a new alias to a room. @throws M_INVALID_PARAM, M_NOT_FOUND, M_FORBIDDEN, M_UNKNOWN (409) where the alias exists */
@@ -144,17 +150,14 @@ export class Directory {
     if (!requester.isAdmin && !(await this.#mayChangeAliases(room, requester.userId))) {
       throw refuse('M_FORBIDDEN', 'Publishing a room needs the power level that changing its m.room.canonical_alias needs.')
     }
-    await database.transaction((tx) => (isPublished ? this.publish(tx, room, requester.userId) : this.#store.withdraw(tx, room.nid, ownNetwork)))
+    await database.transaction((tx) => (isPublished ? this.publish(tx, room, requester.userId) : this.#list(tx, room, ownNetwork, false)))
   }
 
   /** Publishes a room for a bridged network of an application service, or withdraws it. @throws M_NOT_FOUND */
   async setPublishedFor(appserviceId: string, networkId: string, roomId: RoomId, isPublished: boolean): Promise<void> {
-    const { database, rooms, clock } = this.#needs
+    const { database, rooms } = this.#needs
     const room = await rooms.require(roomId)
-    const network = `${appserviceId}|${networkId}`
-    await database.transaction((tx) => (isPublished
-      ? this.#store.publish(tx, { room_nid: room.nid, network_id: network, published_ts: clock.now() })
-      : this.#store.withdraw(tx, room.nid, network)))
+    await database.transaction((tx) => this.#list(tx, room, `${appserviceId}|${networkId}`, isPublished))
   }
 
   /** Rooms that are published: on this server's own list, on one network's, or on any where `network` is undefined. */
@@ -166,6 +169,17 @@ export class Directory {
   async move(tx: Tx, from: Room, to: Room): Promise<void> {
     await this.#store.moveAliases(tx, from.nid, to.nid)
     await this.#store.movePublications(tx, from.nid, to.nid)
+    this.#countRevision(tx)
+  }
+
+  async #list(tx: Tx, room: Room, network: string, isPublished: boolean): Promise<void> {
+    if (isPublished) await this.#store.publish(tx, { room_nid: room.nid, network_id: network, published_ts: this.#needs.clock.now() })
+    else await this.#store.withdraw(tx, room.nid, network)
+    this.#countRevision(tx)
+  }
+
+  #countRevision(tx: Tx): void {
+    tx.afterCommit(() => { this.#revision += 1 })
   }
 
   #ownAlias(text: string): RoomAlias {

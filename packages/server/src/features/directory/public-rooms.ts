@@ -4,25 +4,19 @@
  * Spec: client-server API, `GET /publicRooms`, `POST /publicRooms`.
  */
 import { refuse } from '@myelin/protocol/errors.ts'
-import { publishedRoom, type RoomSummaries, type RoomSummary } from '#features/room-summaries/room-summaries.ts'
-import { ownNetwork, type Directory } from './directory.ts'
+import { publishedRoom, type RoomSummary } from '#features/room-summaries/room-summaries.ts'
+import { ownNetwork } from './directory.ts'
+import { comparePlaces, formatPlace, parsePlace, type Place } from './listed-place.ts'
+import type { Listed, PublishedRooms } from './published-rooms.ts'
 import type { PublicRoomsQuery, RemoteDirectory } from './remote-directory.ts'
 
 interface Needs {
-  readonly directory: Directory
-  readonly summaries: RoomSummaries
+  readonly published: PublishedRooms
   readonly serverName: string
   /** Undefined where the server asks no others. */
   readonly remote: RemoteDirectory | undefined
   /** False gives an empty list always. */
   readonly isSearchEnabled: boolean
-}
-
-/** A place between two rooms of the list, and in which direction to go from it. */
-interface Place {
-  readonly direction: 'next' | 'previous'
-  readonly joinedMembers: number
-  readonly roomId: string
 }
 
 const defaultLimit = 100
@@ -49,15 +43,9 @@ export class PublicRooms {
   }
 
   async #own(query: PublicRoomsQuery): Promise<object> {
-    const { directory, summaries } = this.#needs
     const place = query.since === undefined || query.since === '' ? undefined : parsePlace(query.since)
-    const network = query.includeAllNetworks ? undefined : (query.network ?? ownNetwork)
-    const all: RoomSummary[] = []
-    for (const room of await directory.published(network)) {
-      const summary = await summaries.of(room)
-      if (summary.joinedMembers > 0) all.push(summary)
-    }
-    const found = all.filter((summary) => matchesQuery(summary, query)).sort(compare)
+    const all = await this.#needs.published.of(query.includeAllNetworks ? undefined : (query.network ?? ownNetwork))
+    const found = asked(all, query)
     const limit = Math.min(maxLimit, query.limit === undefined || query.limit <= 0 ? defaultLimit : query.limit)
     const { start, end } = cut(found, place, limit)
     const chunk = found.slice(start, end)
@@ -66,7 +54,7 @@ export class PublicRooms {
       chunk: chunk.map(publishedRoom),
       ...(last && end < found.length ? { next_batch: formatPlace('next', last) } : {}),
       ...(first && start > 0 ? { prev_batch: formatPlace('previous', first) } : {}),
-      total_room_count_estimate: all.length,
+      total_room_count_estimate: all.rooms.length,
     }
   }
 }
@@ -85,38 +73,9 @@ function cut(found: readonly RoomSummary[], place: Place | undefined, limit: num
   return { start: Math.max(0, end - limit), end }
 }
 
-function comparePlaces(a: Omit<Place, 'direction'>, b: Omit<Place, 'direction'>): number {
-  if (a.joinedMembers !== b.joinedMembers) return b.joinedMembers - a.joinedMembers
-  if (a.roomId === b.roomId) return 0
-  return a.roomId < b.roomId ? -1 : 1
-}
-
-function compare(a: RoomSummary, b: RoomSummary): number {
-  return comparePlaces({ joinedMembers: a.joinedMembers, roomId: a.room.id }, { joinedMembers: b.joinedMembers, roomId: b.room.id })
-}
-
-function matchesQuery(summary: RoomSummary, { searchTerm, roomTypes }: PublicRoomsQuery): boolean {
-  if (roomTypes && !roomTypes.includes(summary.roomType ?? null)) return false
-  if (searchTerm === undefined || searchTerm === '') return true
-  const term = searchTerm.toLowerCase()
-  return [summary.name, summary.topic, summary.canonicalAlias].some((text) => text?.toLowerCase().includes(term))
-}
-
-function formatPlace(direction: Place['direction'], { joinedMembers, room }: RoomSummary): string {
-  return Buffer.from(JSON.stringify([direction, joinedMembers, room.id])).toString('base64url')
-}
-
-function parsePlace(token: string): Place {
-  try {
-    const value: unknown = JSON.parse(Buffer.from(token, 'base64url').toString())
-    if (Array.isArray(value)) {
-      const [direction, joinedMembers, roomId]: unknown[] = value
-      if ((direction === 'next' || direction === 'previous') && typeof joinedMembers === 'number' && typeof roomId === 'string') {
-        return { direction, joinedMembers, roomId }
-      }
-    }
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error
-  }
-  throw refuse('M_INVALID_PARAM', 'The token in "since" is not one that this server gave out; begin without a token.')
+/** The rooms that a query asks for, in order. */
+function asked({ rooms, texts }: Listed, { searchTerm, roomTypes }: PublicRoomsQuery): readonly RoomSummary[] {
+  const term = searchTerm?.toLowerCase() ?? ''
+  const named = term === '' ? rooms : texts.indicesOf(term).map((index) => rooms[index]).filter((room) => room !== undefined)
+  return roomTypes ? named.filter((room) => roomTypes.includes(room.roomType ?? null)) : named
 }

@@ -10,7 +10,8 @@ export const specVersions: readonly string[] = [
 export interface FeatureRules {
   readonly loginTokens: boolean
   readonly delayedEvents: boolean
-  readonly threadSubscriptions: boolean
+  /** Whether an entry of `experimental_features` is true. */
+  readonly isExperimental: (flag: string) => boolean
   /** Presets of rooms that are encrypted by default. */
   readonly encryptedPresets: readonly string[]
 }
@@ -21,11 +22,16 @@ const served = [
   'org.matrix.msc3981', 'uk.tcpip.msc4133', 'uk.tcpip.msc4133.stable', 'org.matrix.msc4380.stable',
   'org.matrix.msc4445.initial_sync_timeline_topological_ordering', 'org.matrix.simplified_msc3575',
 ]
+/** Features with the entries of `experimental_features` that turn them on. */
+const experimental: Readonly<Record<string, string>> = {
+  'org.matrix.msc3026.busy_presence': 'msc3026_enabled', 'fi.mau.msc2815': 'msc2815_enabled', 'org.matrix.msc3874': 'msc3874_enabled',
+  'org.matrix.msc3912': 'msc3912_enabled', 'org.matrix.msc3391': 'msc3391_enabled', 'com.beeper.msc4169': 'msc4169_enabled',
+  'org.matrix.msc4143': 'msc4143_enabled', 'org.matrix.msc4306': 'msc4306_enabled',
+}
 const absent = [
-  'org.matrix.msc3026.busy_presence', 'org.matrix.msc3773', 'fi.mau.msc2815', 'org.matrix.msc3881', 'org.matrix.msc3874', 'org.matrix.msc3912',
-  'org.matrix.msc3391', 'org.matrix.msc4069', 'org.matrix.msc4028', 'org.matrix.msc4108', 'org.matrix.msc4155',
-  'com.beeper.msc4169', 'org.matrix.msc4262', 'org.matrix.msc4354', 'org.matrix.msc4429', 'uk.timedout.msc4491.create_room_invite_reasons',
-  'org.matrix.msc4143', 'com.beeper.msc4446', 'io.element.msc4502',
+  'org.matrix.msc3773', 'org.matrix.msc3881', 'org.matrix.msc4069', 'org.matrix.msc4028', 'org.matrix.msc4108', 'org.matrix.msc4155',
+  'org.matrix.msc4262', 'org.matrix.msc4354', 'org.matrix.msc4429', 'uk.timedout.msc4491.create_room_invite_reasons', 'com.beeper.msc4446',
+  'io.element.msc4502',
 ]
 
 /** Features by name, and whether they are there. */
@@ -33,9 +39,9 @@ export function unstableFeatures(rules: FeatureRules): Readonly<Record<string, b
   return {
     ...Object.fromEntries(served.map((name) => [name, true])),
     ...Object.fromEntries(absent.map((name) => [name, false])),
+    ...Object.fromEntries(Object.entries(experimental).map(([name, flag]) => [name, rules.isExperimental(flag)])),
     'org.matrix.msc3882': rules.loginTokens,
     'org.matrix.msc4140': rules.delayedEvents,
-    'org.matrix.msc4306': rules.threadSubscriptions,
     'io.element.e2ee_forced.public': rules.encryptedPresets.includes('public_chat'),
     'io.element.e2ee_forced.private': rules.encryptedPresets.includes('private_chat'),
     'io.element.e2ee_forced.trusted_private': rules.encryptedPresets.includes('trusted_private_chat'),

@@ -44,6 +44,6 @@ export const federationOptions = options({
   use_insecure_ssl_client_just_for_testing_do_not_use: option(boolean, {
     default: false,
     doc: 'No certificate checks anywhere (tests).',
-    effective: false,
+    effective: true,
   }),
 })

@@ -1,10 +1,9 @@
 /** Endpoints of backups of room keys. */
 import { Type } from 'typebox'
 import { endpoint } from '#platform/http/endpoint.ts'
-import { JsonText } from '#platform/http/reply.ts'
+import { jsonParts, JsonText } from '#platform/http/reply.ts'
 import { JsonObjectSchema } from '#platform/http/schemas.ts'
-import { refuse } from '@myelin/protocol/errors.ts'
-import { readRoom, readRooms, readSession, roomsText, roomText, sessionText, type KeyBackups } from './key-backup.ts'
+import { readRoom, readRooms, readSession, type KeyBackups } from './key-backup.ts'
 
 interface Needs {
   readonly keyBackups: KeyBackups
@@ -12,7 +11,7 @@ interface Needs {
 
 const shared = { base: 'client', versions: ['v3', 'r0', 'unstable'], auth: 'user', limit: 'none', role: 'generic', shard: 'userId' } as const
 const spec = (anchor: string) => `https://spec.matrix.org/v1.19/client-server-api/#${anchor}`
-const versionBody = { algorithm: Type.String(), auth_data: JsonObjectSchema }
+const versionBody = { algorithm: Type.String(), auth_data: Type.Union([JsonObjectSchema, Type.String()]) }
 const inVersion = Type.Object({ version: Type.String() })
 /** Clients back up their keys in batches of some hundred. */
 const maxBodyBytes = 8 * 1024 * 1024
@@ -123,7 +122,7 @@ const getKeys = endpoint({
   spec: spec('get_matrixclientv3room_keyskeys'),
   query: inVersion,
   errors: ['M_NOT_FOUND', 'M_MISSING_PARAM'],
-  handler: async ({ keyBackups }: Needs, { requester, query }) => new JsonText(roomsText(await keyBackups.keys(requester.userId, query.version, {}))),
+  handler: async ({ keyBackups }: Needs, { requester, query }) => jsonParts(await keyBackups.keys(requester.userId, query.version)),
 })
 
 const getRoomKeys = endpoint({
@@ -135,7 +134,7 @@ const getRoomKeys = endpoint({
   query: inVersion,
   errors: ['M_NOT_FOUND', 'M_MISSING_PARAM'],
   handler: async ({ keyBackups }: Needs, { requester, query, params }) =>
-    new JsonText(roomText(await keyBackups.keys(requester.userId, query.version, { roomId: params.roomId }))),
+    jsonParts(await keyBackups.keys(requester.userId, query.version, params.roomId)),
 })
 
 const getSessionKey = endpoint({
@@ -146,11 +145,7 @@ const getSessionKey = endpoint({
   spec: spec('get_matrixclientv3room_keyskeysroomidsessionid'),
   query: inVersion,
   errors: ['M_NOT_FOUND', 'M_MISSING_PARAM'],
-  handler: async ({ keyBackups }: Needs, { requester, query, params }) => {
-    const [key] = await keyBackups.keys(requester.userId, query.version, params)
-    if (!key) throw refuse('M_NOT_FOUND', 'The backup has no key of that session.')
-    return new JsonText(sessionText(key))
-  },
+  handler: async ({ keyBackups }: Needs, { requester, query, params }) => new JsonText(await keyBackups.key(requester.userId, query.version, params)),
 })
 
 const deleteKeys = endpoint({

@@ -3,7 +3,7 @@ import { sql } from 'kysely'
 import type { RoomId, UserId } from '@myelin/protocol/ids/ids.ts'
 import { BulkInsert } from '#platform/db/bulk-insert.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
-import { anyOf } from '#platform/db/dialect.ts'
+import { jsonString, pairs, pairsText } from '#platform/db/dialect.ts'
 import { buildersFor, prepare, run, type Prepared } from '#platform/db/query.ts'
 import type { KeyBackupSessionsTable, Tables } from '#schema/tables.gen.ts'
 
@@ -30,10 +30,37 @@ export interface SessionSelection {
   readonly sessionId?: string | undefined
 }
 
+/** Some keys of one room as JSON text. */
+export interface SessionsText {
+  readonly room_id: string
+  /** `"session id":{…},…` */
+  readonly text: string
+  /** The last session that is told. */
+  readonly last: string
+  readonly size: number
+}
+
+/** How good the key of a session is that a backup has, if it has one. */
+export interface KnownKey {
+  readonly room_id: string
+  readonly session_id: string
+  readonly first_message_index: number | null
+  readonly forwarded_count: number | null
+  readonly is_verified: number | null
+}
+
+/** Where a page of keys begins: after this session of this room. */
+export interface SessionPoint {
+  readonly roomId: string
+  readonly sessionId: string
+}
+
 interface VersionParams {
   readonly userId: UserId
   readonly version: number
 }
+
+type PointParams = VersionParams & SessionPoint
 
 const backupColumns = ['version', 'algorithm', 'auth_data', 'etag', 'key_count', 'deleted'] as const
 
@@ -47,12 +74,14 @@ export class KeyBackupStore {
   readonly #bump: Prepared<VersionParams & { change: number; added: number }, BackupRow>
   readonly #markDeleted: Prepared<VersionParams & { deleted: number }, unknown>
   readonly #deleteAll: Prepared<VersionParams, unknown>
-  readonly #known: Prepared<VersionParams & { sessionIds: readonly string[] }, Omit<SessionRow, 'session_data'>>
+  readonly #known: Prepared<VersionParams & { sessions: string }, KnownKey>
+  readonly #texts: Readonly<Record<'all' | 'room', Prepared<PointParams & { limit: number }, SessionsText>>>
+  readonly #session: Prepared<PointParams, SessionRow>
   readonly #put = new BulkInsert<SessionRow>(
     'keyBackup.put', 'key_backup_sessions',
     [['user_id', 'TEXT'], ['version', 'BIGINT'], ['room_id', 'TEXT'], ['session_id', 'TEXT'], ['first_message_index', 'BIGINT'],
       ['forwarded_count', 'BIGINT'], ['is_verified', 'SMALLINT'], ['session_data', 'TEXT']],
-    `(user_id, version, session_id, room_id) DO UPDATE SET first_message_index = excluded.first_message_index,
+    `(user_id, version, room_id, session_id) DO UPDATE SET first_message_index = excluded.first_message_index,
       forwarded_count = excluded.forwarded_count, is_verified = excluded.is_verified, session_data = excluded.session_data`,
   )
 
@@ -79,10 +108,28 @@ export class KeyBackupStore {
       db.updateTable('key_backup_versions').set({ deleted, key_count: 0, auth_data: '{}' }).where('user_id', '=', userId).where('version', '=', version))
     this.#deleteAll = prepare('keyBackup.deleteAll', ({ userId, version }) =>
       db.deleteFrom('key_backup_sessions').where('user_id', '=', userId).where('version', '=', version))
-    this.#known = prepare('keyBackup.known', ({ userId, version, sessionIds }) =>
-      db.selectFrom('key_backup_sessions')
-        .select(['user_id', 'version', 'room_id', 'session_id', 'first_message_index', 'forwarded_count', 'is_verified'])
-        .where('user_id', '=', userId).where('version', '=', version).where(anyOf(database.dialect, sql.ref('session_id'), sessionIds)))
+    this.#known = prepare('keyBackup.known', ({ userId, version, sessions }) =>
+      db.selectFrom(pairs(database.dialect, sessions).as('wanted'))
+        // A left join keeps the planner from walking the whole backup for each pair.
+        .leftJoin('key_backup_sessions as known', (join) => join.on('known.user_id', '=', userId).on('known.version', '=', version)
+          .onRef('known.room_id', '=', 'wanted.first').onRef('known.session_id', '=', 'wanted.second'))
+        .select(['wanted.first as room_id', 'wanted.second as session_id', 'first_message_index', 'forwarded_count', 'is_verified']))
+    this.#session = prepare('keyBackup.session', ({ userId, version, roomId, sessionId }) =>
+      db.selectFrom('key_backup_sessions').selectAll().where('user_id', '=', userId).where('version', '=', version)
+        .where(sql.ref('room_id'), '=', roomId).where('session_id', '=', sessionId))
+    const keyText = sql<string>`${jsonString(database.dialect, sql.ref('session_id'))} || ':{"first_message_index":' || first_message_index
+      || ',"forwarded_count":' || forwarded_count || ',"is_verified":' || CASE WHEN is_verified = 1 THEN 'true' ELSE 'false' END
+      || ',"session_data":' || session_data || '}'`
+    const texts = (name: 'all' | 'room') => prepare<PointParams & { limit: number }, SessionsText>(`keyBackup.texts.${name}`, ({ userId, version, roomId, sessionId, limit }) => {
+      const page = db.selectFrom('key_backup_sessions').selectAll().where('user_id', '=', userId).where('version', '=', version)
+        .where(name === 'room'
+          ? sql<boolean>`room_id = ${roomId} AND session_id > ${sessionId}`
+          : sql<boolean>`(room_id, session_id) > (${roomId}, ${sessionId})`)
+        .orderBy('room_id').orderBy('session_id').limit(limit)
+      return db.selectFrom(page.as('page')).select(['room_id', sql<string>`string_agg(${keyText}, ',')`.as('text'), sql<string>`max(session_id)`.as('last')])
+        .select(({ fn }) => fn.countAll<number>().as('size')).groupBy('room_id').orderBy('room_id')
+    })
+    this.#texts = { all: texts('all'), room: texts('room') }
   }
 
   latest(userId: UserId, runner: Database | Tx = this.#database): Promise<BackupRow | undefined> {
@@ -122,22 +169,26 @@ export class KeyBackupStore {
     await this.#deleteAll.run(tx, { userId, version })
   }
 
-  /** What is known of the keys of some sessions, in whatever room. */
-  known(tx: Tx, userId: UserId, version: number, sessionIds: readonly string[]): Promise<Omit<SessionRow, 'session_data'>[]> {
-    return this.#known.all(tx, { userId, version, sessionIds })
+  /** What is known of the keys of some sessions; `null` where nothing is. */
+  known(tx: Tx, userId: UserId, version: number, sessions: readonly SessionPoint[]): Promise<KnownKey[]> {
+    return this.#known.all(tx, { userId, version, sessions: pairsText(sessions.map(({ roomId, sessionId }) => [roomId, sessionId])) })
   }
 
   async put(tx: Tx, rows: readonly SessionRow[]): Promise<void> {
     await this.#put.run(tx, rows)
   }
 
-  /** Keys of a backup, room by room. */
-  sessions({ userId, version, roomId, sessionId }: SessionSelection): Promise<SessionRow[]> {
-    const db = buildersFor<BackupTables>(this.#database.dialect)
-    let select = db.selectFrom('key_backup_sessions').selectAll().where('user_id', '=', userId).where('version', '=', version)
-    if (roomId !== undefined) select = select.where('room_id', '=', roomId)
-    if (sessionId !== undefined) select = select.where('session_id', '=', sessionId)
-    return run(this.#database, select.orderBy('room_id').orderBy('session_id'))
+  /** The key of one session. */
+  session(userId: UserId, version: number, point: SessionPoint): Promise<SessionRow | undefined> {
+    return this.#session.first(this.#database, { userId, version, ...point })
+  }
+
+  /**
+   * A page of the keys of a backup as JSON text, in the order of rooms and sessions.
+   * @param within whether only keys of the room of `after` are asked for
+   */
+  texts(userId: UserId, version: number, within: 'all' | 'room', after: SessionPoint, limit: number): Promise<SessionsText[]> {
+    return this.#texts[within].all(this.#database, { userId, version, ...after, limit })
   }
 
   /** Deletes keys; gives how many there were. */

@@ -9,7 +9,7 @@ import { isObject, own, type JsonObject, type JsonValue } from '@myelin/protocol
 import { canonicalJson } from '@myelin/protocol/json/canonical.ts'
 import { isUniqueViolation } from '#platform/db/dialect.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
-import { KeyBackupStore, type BackupRow, type SessionRow } from './key-backup.store.ts'
+import { KeyBackupStore, type BackupRow, type SessionPoint, type SessionRow, type SessionsText } from './key-backup.store.ts'
 
 /** A key of a session as clients send and get it. */
 export interface SessionKey {
@@ -28,6 +28,9 @@ export interface BackupState {
   readonly count: number
 }
 
+/** What a client needs to use a backup, an object; old clients store a text. */
+export type AuthData = JsonObject | string
+
 /** Part of a backup: everything, a room, or one session. */
 export interface BackupPart {
   readonly roomId?: string | undefined
@@ -38,6 +41,8 @@ export interface BackupPart {
 const liveLimit = 100
 /** Keys of one backup. */
 const keyLimit = 1_000_000
+/** Keys that are read at a time. */
+const keysPerPage = 500
 const longestAuthData = 65_536
 const longestSessionData = 65_536
 const longestId = 255
@@ -52,7 +57,7 @@ export class KeyBackups {
   }
 
   /** Makes a new backup, which from now on takes the keys. @throws M_TOO_LARGE, M_RESOURCE_LIMIT_EXCEEDED where the user has very many */
-  async create(userId: UserId, algorithm: string, authData: JsonObject): Promise<string> {
+  async create(userId: UserId, algorithm: string, authData: AuthData): Promise<string> {
     const text = authDataText(authData)
     if (algorithm.length > longestId) throw refuse('M_TOO_LARGE', `"algorithm" is longer than ${longestId} characters.`)
     for (;;) {
@@ -80,7 +85,7 @@ export class KeyBackups {
 
   /** Replaces `auth_data` of a backup. @throws M_NOT_FOUND, M_INVALID_PARAM where algorithm or version differ */
   async update(
-    userId: UserId, version: string, body: { readonly algorithm: string; readonly authData: JsonObject; readonly version: string | undefined },
+    userId: UserId, version: string, body: { readonly algorithm: string; readonly authData: AuthData; readonly version: string | undefined },
   ): Promise<void> {
     const row = await this.#require(userId, version)
     if (body.version !== undefined && body.version !== version) throw refuse('M_INVALID_PARAM', '"version" in the body must be the version in the path.')
@@ -112,10 +117,53 @@ export class KeyBackups {
     })
   }
 
-  /** Keys of a backup. @throws M_NOT_FOUND where there is no such backup */
-  async keys(userId: UserId, version: string, part: BackupPart): Promise<SessionKey[]> {
+  /** The key of one session as JSON text. @throws M_NOT_FOUND where there is no such backup, or no such key in it */
+  async key(userId: UserId, version: string, session: SessionPoint): Promise<string> {
     const row = await this.#require(userId, version)
-    return (await this.#store.sessions(selection(userId, row.version, part))).map(keyOf)
+    const key = await this.#store.session(userId, row.version, session)
+    if (!key) throw refuse('M_NOT_FOUND', 'The backup has no key of that session.')
+    return `{"first_message_index":${key.first_message_index},"forwarded_count":${key.forwarded_count},"is_verified":${key.is_verified === 1},"session_data":${key.session_data}}`
+  }
+
+  /**
+   * The keys of a backup as parts of a JSON text `{"rooms":{…}}`, or of `{"sessions":{…}}` of one room; memory holds one page at a time.
+   * @throws M_NOT_FOUND where there is no such backup
+   */
+  async keys(userId: UserId, version: string, roomId?: string): Promise<AsyncIterable<string>> {
+    const row = await this.#require(userId, version)
+    return roomId === undefined ? this.#allTexts(userId, row.version) : this.#roomTexts(userId, row.version, roomId)
+  }
+
+  async *#allTexts(userId: UserId, version: number): AsyncGenerator<string> {
+    yield '{"rooms":{'
+    let room: string | undefined
+    for await (const { room_id: roomId, text } of this.#pages(userId, version, 'all', '')) {
+      const begin = `${room === undefined ? '' : '}},'}${JSON.stringify(roomId)}:{"sessions":{`
+      yield roomId === room ? `,${text}` : `${begin}${text}`
+      room = roomId
+    }
+    yield room === undefined ? '}}' : '}}}}'
+  }
+
+  async *#roomTexts(userId: UserId, version: number, roomId: string): AsyncGenerator<string> {
+    yield '{"sessions":{'
+    let isFirst = true
+    for await (const { text } of this.#pages(userId, version, 'room', roomId)) {
+      yield isFirst ? text : `,${text}`
+      isFirst = false
+    }
+    yield '}}'
+  }
+
+  async *#pages(userId: UserId, version: number, within: 'all' | 'room', roomId: string): AsyncGenerator<SessionsText> {
+    let after: SessionPoint | undefined = { roomId, sessionId: '' }
+    while (after !== undefined) {
+      const page: readonly SessionsText[] = await this.#store.texts(userId, version, within, after, keysPerPage)
+      yield* page
+      const last = page.at(-1)
+      const isFull = page.reduce((size, part) => size + part.size, 0) === keysPerPage
+      after = last && isFull ? { roomId: last.room_id, sessionId: last.last } : undefined
+    }
   }
 
   /** Deletes keys of a backup. @throws M_NOT_FOUND where there is no such backup */
@@ -141,8 +189,10 @@ export class KeyBackups {
     const locked = await this.#store.bump(tx, userId, version, 0, 0)
     if (!locked) throw unknownVersion()
     const known = new Map<string, Rank>()
-    for (const row of await this.#store.known(tx, userId, version, [...new Set(keys.map((key) => key.sessionId))])) {
-      const rank = { isVerified: row.is_verified === 1, firstMessageIndex: row.first_message_index, forwardedCount: row.forwarded_count }
+    for (const row of locked.key_count === 0 ? [] : await this.#store.known(tx, userId, version, keys)) {
+      const { first_message_index: firstMessageIndex, forwarded_count: forwardedCount } = row
+      if (firstMessageIndex === null || forwardedCount === null) continue
+      const rank = { isVerified: row.is_verified === 1, firstMessageIndex, forwardedCount }
       known.set(nameOf(row.room_id, row.session_id), rank)
     }
     const before = known.size
@@ -216,27 +266,11 @@ export function readRooms(body: JsonObject): SessionKey[] {
   return Object.entries(rooms).flatMap(([roomId, room]) => readRoom(roomId, room))
 }
 
-/** JSON text of the key of a session. */
-export function sessionText(key: SessionKey): string {
-  return `{"first_message_index":${key.firstMessageIndex},"forwarded_count":${key.forwardedCount},"is_verified":${key.isVerified},"session_data":${key.sessionData}}`
-}
-
-/** JSON text of `{ sessions }`. */
-export function roomText(keys: readonly SessionKey[]): string {
-  return `{"sessions":{${keys.map((key) => `${JSON.stringify(key.sessionId)}:${sessionText(key)}`).join(',')}}}`
-}
-
-/** JSON text of `{ rooms }`. */
-export function roomsText(keys: readonly SessionKey[]): string {
-  const rooms = [...Map.groupBy(keys, (key) => key.roomId)]
-  return `{"rooms":{${rooms.map(([roomId, ofRoom]) => `${JSON.stringify(roomId)}:${roomText(ofRoom)}`).join(',')}}}`
-}
-
 function isCount(value: JsonValue | undefined): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
 }
 
-function authDataText(authData: JsonObject): string {
+function authDataText(authData: AuthData): string {
   const text = canonicalJson(authData)
   if (text.length > longestAuthData) throw refuse('M_TOO_LARGE', `"auth_data" is larger than ${longestAuthData} bytes.`)
   return text
@@ -256,17 +290,6 @@ function rowOf(userId: UserId, version: number, key: SessionKey): SessionRow {
     forwarded_count: key.forwardedCount,
     is_verified: key.isVerified ? 1 : 0,
     session_data: key.sessionData,
-  }
-}
-
-function keyOf(row: SessionRow): SessionKey {
-  return {
-    roomId: row.room_id,
-    sessionId: row.session_id,
-    firstMessageIndex: row.first_message_index,
-    forwardedCount: row.forwarded_count,
-    isVerified: row.is_verified === 1,
-    sessionData: row.session_data,
   }
 }
 

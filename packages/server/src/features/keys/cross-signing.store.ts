@@ -17,23 +17,28 @@ export type CrossSigningRow = CrossSigningKeysTable
 export type UserSignatureRow = UserSignaturesTable
 
 export class CrossSigningStore {
-  readonly #database: Database
   readonly #ofUsers: Prepared<{ userIds: readonly string[] }, CrossSigningRow>
   readonly #put: Prepared<{ userId: UserId; usage: string; publicKey: string; json: string }, unknown>
   readonly #delete: Prepared<{ userId: UserId; usages: readonly string[] }, unknown>
   readonly #allow: Prepared<{ userId: UserId; usage: string; untilTs: number }, { public_key: string }>
-  readonly #signatures: Prepared<{ signer: UserId; targets: readonly string[] }, UserSignatureRow>
+  readonly #signatures: Prepared<{ signers: readonly string[] }, UserSignatureRow>
   readonly #sign: Prepared<UserSignatureRow, unknown>
   readonly #deleteBySigner: Prepared<{ userId: UserId }, unknown>
-  readonly #deleteByTarget: Prepared<{ userId: UserId }, unknown>
+  readonly #deleteByTarget: Prepared<{ userId: UserId }, { signer_user_id: string }>
 
   readonly #rows: RowsByUser<CrossSigningRow>
+  readonly #signaturesBy: RowsByUser<UserSignatureRow>
 
   constructor(database: Database, caches: CacheBudget) {
-    this.#database = database
     this.#rows = new RowsByUser(
       caches.cache('cross_signing_keys', (rows) => rows.reduce((sum, row) => sum + row.json.length + 300, 100)),
       (userIds) => this.#ofUsers.all(database, { userIds }),
+      (row) => row.user_id,
+    )
+    this.#signaturesBy = new RowsByUser(
+      caches.cache('user_signatures', (rows) => rows.reduce((sum, row) => sum + row.signature.length + 400, 100)),
+      (signers) => this.#signatures.all(database, { signers }),
+      (row) => row.signer_user_id,
     )
     const db = buildersFor<CrossSigningTables>(database.dialect)
     this.#ofUsers = prepare('crossSigning.ofUsers', ({ userIds }) =>
@@ -47,9 +52,8 @@ export class CrossSigningStore {
     this.#allow = prepare('crossSigning.allow', ({ userId, usage, untilTs }) =>
       db.updateTable('cross_signing_keys').set({ replaceable_until_ts: untilTs }).where('user_id', '=', userId).where('key_type', '=', usage)
         .returning('public_key'))
-    this.#signatures = prepare('crossSigning.signatures', ({ signer, targets }) =>
-      db.selectFrom('user_signatures').selectAll().where(sql.ref('signer_user_id'), '=', signer)
-        .where(anyOf(database.dialect, sql.ref('target_user_id'), targets)))
+    this.#signatures = prepare('crossSigning.signatures', ({ signers }) =>
+      db.selectFrom('user_signatures').selectAll().where(anyOf(database.dialect, sql.ref('signer_user_id'), signers)))
     this.#sign = prepare('crossSigning.sign', (row) =>
       db.insertInto('user_signatures').values({
         signer_user_id: row.signer_user_id, target_user_id: row.target_user_id, target_key: row.target_key,
@@ -60,11 +64,11 @@ export class CrossSigningStore {
     this.#deleteBySigner = prepare('crossSigning.deleteBySigner', ({ userId }) =>
       db.deleteFrom('user_signatures').where(sql.ref('signer_user_id'), '=', userId))
     this.#deleteByTarget = prepare('crossSigning.deleteByTarget', ({ userId }) =>
-      db.deleteFrom('user_signatures').where(sql.ref('target_user_id'), '=', userId))
+      db.deleteFrom('user_signatures').where(sql.ref('target_user_id'), '=', userId).returning('signer_user_id'))
   }
 
   /** Keys of some users, as committed. */
-  ofUsers(userIds: readonly string[]): Promise<CrossSigningRow[]> {
+  ofUsers(userIds: readonly string[]): Promise<Map<string, readonly CrossSigningRow[]>> {
     return this.#rows.of(userIds)
   }
 
@@ -84,20 +88,22 @@ export class CrossSigningStore {
     return (await this.#allow.first(tx, { userId, usage: 'master', untilTs })) !== undefined
   }
 
-  /** Signatures of a user on the master keys of others. */
-  signatures(signer: UserId, targets: readonly string[]): Promise<UserSignatureRow[]> {
-    return this.#signatures.all(this.#database, { signer, targets })
+  /** Signatures of a user on the master keys of others, as committed. */
+  async signaturesBy(signer: UserId): Promise<readonly UserSignatureRow[]> {
+    return (await this.#signaturesBy.of([signer])).get(signer) ?? []
   }
 
   async sign(tx: Tx, row: UserSignatureRow): Promise<void> {
     await this.#sign.run(tx, row)
+    this.#signaturesBy.changed(tx, row.signer_user_id)
   }
 
   async deleteSignaturesBy(tx: Tx, userId: UserId): Promise<void> {
     await this.#deleteBySigner.run(tx, { userId })
+    this.#signaturesBy.changed(tx, userId)
   }
 
   async deleteSignaturesOn(tx: Tx, userId: UserId): Promise<void> {
-    await this.#deleteByTarget.run(tx, { userId })
+    for (const row of await this.#deleteByTarget.all(tx, { userId })) this.#signaturesBy.changed(tx, row.signer_user_id)
   }
 }

@@ -130,7 +130,7 @@ export class CrossSigning {
   }
 
   async #stored(userId: UserId): Promise<StoredKeys> {
-    return new Map((await this.#store.ofUsers([userId])).map((row) => [row.key_type, row]))
+    return new Map((await this.#store.ofUsers([userId])).get(userId)?.map((row) => [row.key_type, row]))
   }
 
   /** Checks every signature that the server can check; answers the keys with the signatures that count. */
@@ -169,7 +169,7 @@ export class CrossSigning {
   /** ed25519 keys of a user's devices, by key id. */
   async #deviceKeysOf(userId: UserId): Promise<Map<string, string>> {
     const keys = new Map<string, string>()
-    for (const row of await this.#needs.store.ofUsers([userId])) {
+    for (const row of (await this.#needs.store.ofUsers([userId])).get(userId) ?? []) {
       const publicKey = ed25519KeyOf(JSON.parse(row.json), row.device_id)
       if (publicKey !== undefined) keys.set(`ed25519:${row.device_id}`, publicKey)
     }
@@ -295,7 +295,8 @@ function isNothingNew(keys: Keys, stored: StoredKeys): boolean {
 /** The key with some of the user's signatures, and no others. */
 function withOnly(key: CrossSigningKey, userId: string, keyIds: readonly string[]): CrossSigningKey {
   const kept = new Map([...signaturesOf(key.object, userId)].filter(([keyId]) => keyIds.includes(keyId)))
-  return { ...key, object: { ...key.object, signatures: signaturesObject(userId, kept) } }
+  const { signatures: _signatures, ...unsigned } = key.object
+  return { ...key, object: kept.size === 0 ? unsigned : { ...unsigned, signatures: signaturesObject(userId, kept) } }
 }
 
 /** The one good signature of a key, by its key id. @throws M_INVALID_SIGNATURE */

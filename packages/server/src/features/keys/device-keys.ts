@@ -12,7 +12,7 @@ const longestDeviceKeys = 65_536
 
 /**
  * Checks keys that a device publishes for itself.
- * @returns the keys without `unsigned`, and with no signature but the device's own
+ * @returns the keys without `unsigned`, and with no signature but the device's own where its key is one that the server can check
  * @throws M_BAD_JSON, M_INVALID_PARAM, M_INVALID_SIGNATURE, M_TOO_LARGE
  */
 export function readDeviceKeys(value: unknown, userId: string, deviceId: string): JsonObject {
@@ -23,18 +23,21 @@ export function readDeviceKeys(value: unknown, userId: string, deviceId: string)
   if (!Array.isArray(algorithms) || !algorithms.every((algorithm) => typeof algorithm === 'string')) {
     throw refuse('M_BAD_JSON', '"device_keys.algorithms" must be a list of texts.')
   }
-  const publicKey = ed25519KeyOf(value, deviceId)
-  if (publicKey === undefined) {
-    throw refuse('M_INVALID_PARAM', `"device_keys.keys" must have an ed25519 public key named "ed25519:${deviceId}", and texts only.`)
+  const identity = own(value, 'keys')
+  if (!isObject(identity) || !Object.values(identity).every((key) => typeof key === 'string')) {
+    throw refuse('M_BAD_JSON', '"device_keys.keys" must be an object of public keys, which are texts.')
   }
+  if (!isObject(own(value, 'signatures'))) throw refuse('M_BAD_JSON', '"device_keys.signatures" must be an object.')
+  const { unsigned: _unsigned, ...keys } = value
+  if (JSON.stringify(keys).length > longestDeviceKeys) throw refuse('M_TOO_LARGE', `"device_keys" are larger than ${longestDeviceKeys} bytes.`)
+  const publicKey = ed25519KeyOf(value, deviceId)
+  // Keys of algorithms that the server does not know are the clients' business.
+  if (publicKey === undefined) return keys
   const keyId = `ed25519:${deviceId}`
   if (!isSigned(value, userId, keyId, publicKey)) {
     throw refuse('M_INVALID_SIGNATURE', `"device_keys" must be signed by the device's own key, in "signatures" under ${userId} and ${keyId}.`)
   }
-  const { unsigned: _unsigned, ...keys } = value
-  const checked = { ...keys, signatures: signaturesObject(userId, new Map([[keyId, signaturesOf(value, userId).get(keyId) ?? '']])) }
-  if (JSON.stringify(checked).length > longestDeviceKeys) throw refuse('M_TOO_LARGE', `"device_keys" are larger than ${longestDeviceKeys} bytes.`)
-  return checked
+  return { ...keys, signatures: signaturesObject(userId, new Map([[keyId, signaturesOf(value, userId).get(keyId) ?? '']])) }
 }
 
 /** The ed25519 public key of a device in its identity keys; undefined where they are malformed. */
@@ -68,7 +71,9 @@ export function sameSigned(one: JsonObject, other: JsonObject): boolean {
 export function withSignatures(object: JsonObject, userId: string, signatures: ReadonlyMap<string, string>): JsonObject {
   const { signatures: before, ...rest } = object
   const all = new Map(isObject(before) ? Object.entries(before) : [])
-  all.set(userId, Object.fromEntries([...signaturesOf(object, userId), ...signatures]))
+  const own = [...signaturesOf(object, userId), ...signatures]
+  if (own.length === 0 && before === undefined) return rest
+  all.set(userId, Object.fromEntries(own))
   return { ...rest, signatures: Object.fromEntries(all) }
 }
 

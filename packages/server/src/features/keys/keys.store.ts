@@ -30,6 +30,7 @@ export class KeysStore {
     this.#rows = new RowsByUser(
       caches.cache('device_keys', (rows) => rows.reduce((sum, row) => sum + row.json.length + 200, 100)),
       (userIds) => this.#ofUsers.all(database, { userIds }),
+      (row) => row.user_id,
     )
     const db = buildersFor<KeyTables>(database.dialect)
     const anyDevice = (ids: readonly string[]) => anyOf(database.dialect, sql.ref('device_id'), ids)
@@ -44,7 +45,7 @@ export class KeysStore {
   }
 
   /** Keys of all devices of some users, as committed. */
-  ofUsers(userIds: readonly string[]): Promise<DeviceKeysRow[]> {
+  ofUsers(userIds: readonly string[]): Promise<Map<string, readonly DeviceKeysRow[]>> {
     return this.#rows.of(userIds)
   }
 

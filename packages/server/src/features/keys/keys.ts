@@ -216,14 +216,10 @@ export class Keys {
     const [rows, keys, signatures] = await Promise.all([
       this.#store.ofUsers(userIds), this.#crossSigningStore.ofUsers(userIds), this.#signaturesOf(requester, userIds),
     ])
-    const rowsOf = Map.groupBy(rows, (row) => row.user_id)
-    const names = requester === undefined ? new Map<UserId, DeviceNames>() : await this.#needs.knownDevices.ofMany([...rowsOf.keys()])
-    for (const userId of userIds) {
-      const wanted = new Set(devices.get(userId))
-      const mine = (rowsOf.get(userId) ?? []).filter((row) => wanted.size === 0 || wanted.has(row.device_id))
-      texts.devices.set(userId, objectText(new Map(mine.map((row) => [row.device_id, deviceText(row, names.get(userId)?.get(row.device_id))]))))
-    }
-    for (const key of keys) {
+    const withKeys = userIds.filter((userId) => rows.get(userId)?.length !== 0)
+    const names = requester === undefined ? new Map<UserId, DeviceNames>() : await this.#needs.knownDevices.ofMany(withKeys)
+    for (const userId of userIds) texts.devices.set(userId, devicesText(rows.get(userId) ?? [], devices.get(userId) ?? [], names.get(userId)))
+    for (const key of [...keys.values()].flat()) {
       if (key.key_type === 'master') texts.master.set(key.user_id, masterText(key, requester, signatures.get(key.user_id)))
       else if (key.key_type === 'self_signing') texts.selfSigning.set(key.user_id, key.json)
       else if (key.user_id === requester) texts.userSigning.set(key.user_id, key.json)
@@ -244,7 +240,7 @@ export class Keys {
   /** Signatures of the requester on other users' master keys, which nobody else gets to see. */
   async #signaturesOf(requester: UserId | undefined, targets: readonly UserId[]): Promise<Map<string, MasterSignature>> {
     if (requester === undefined || (targets.length === 1 && targets[0] === requester)) return new Map()
-    const rows = await this.#crossSigningStore.signatures(requester, targets)
+    const rows = await this.#crossSigningStore.signaturesBy(requester)
     return new Map(rows.map((row) => [row.target_user_id, { targetKey: row.target_key, keyId: row.signing_key_id, signature: row.signature }]))
   }
 }
@@ -315,6 +311,16 @@ async function remoteMasterKey(remote: RemoteKeyServers, userId: UserId): Promis
 
 function boundedTimeout(timeoutMs: number): number {
   return Math.min(Math.max(timeoutMs, 0), longestTimeoutMs)
+}
+
+/** The text of an object of a user's devices by id; of those that are wanted, or of all where none is named. */
+function devicesText(rows: readonly DeviceKeysRow[], wanted: readonly string[], names: DeviceNames | undefined): string {
+  let text = ''
+  for (const row of rows) {
+    if (wanted.length > 0 && !wanted.includes(row.device_id)) continue
+    text += `${text === '' ? '{' : ','}${JSON.stringify(row.device_id)}:${deviceText(row, names?.get(row.device_id))}`
+  }
+  return text === '' ? '{}' : `${text}}`
 }
 
 /** A device's keys with its display name, which no signature covers. */

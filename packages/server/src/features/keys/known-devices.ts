@@ -41,8 +41,14 @@ export class KnownDevices {
   /** The devices of many local users. */
   async ofMany(userIds: readonly UserId[]): Promise<Map<UserId, DeviceNames>> {
     const found = new Map<UserId, DeviceNames>()
-    for (let start = 0; start < userIds.length; start += batchSize) {
-      const batch = userIds.slice(start, start + batchSize)
+    const missing: UserId[] = []
+    for (const userId of userIds) {
+      const known = this.#names.get(userId)
+      if (known) found.set(userId, known)
+      else missing.push(userId)
+    }
+    for (let start = 0; start < missing.length; start += batchSize) {
+      const batch = missing.slice(start, start + batchSize)
       const names = await Promise.all(batch.map((userId) => this.of(userId)))
       batch.forEach((userId, index) => found.set(userId, names[index] ?? new Map()))
     }

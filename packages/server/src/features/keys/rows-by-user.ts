@@ -2,33 +2,39 @@
 import type { Cache } from '#platform/cache/cache.ts'
 import type { Tx } from '#platform/db/database.ts'
 
-export class RowsByUser<Row extends { readonly user_id: string }> {
+export class RowsByUser<Row> {
   readonly #rows: Cache<string, readonly Row[]>
   readonly #read: (userIds: readonly string[]) => Promise<readonly Row[]>
+  readonly #userOf: (row: Row) => string
   #generation = 0
 
-  /** @param read gives the rows of users from the database */
-  constructor(rows: Cache<string, readonly Row[]>, read: (userIds: readonly string[]) => Promise<readonly Row[]>) {
+  /**
+   * @param read gives the rows of users from the database
+   * @param userOf whose a row is
+   */
+  constructor(rows: Cache<string, readonly Row[]>, read: (userIds: readonly string[]) => Promise<readonly Row[]>, userOf: (row: Row) => string) {
     this.#rows = rows
     this.#read = read
+    this.#userOf = userOf
   }
 
-  /** The committed rows of users. */
-  async of(userIds: readonly string[]): Promise<Row[]> {
-    const found: Row[] = []
+  /** The committed rows of each of the users. */
+  async of(userIds: readonly string[]): Promise<Map<string, readonly Row[]>> {
+    const found = new Map<string, readonly Row[]>()
     const missing: string[] = []
     for (const userId of userIds) {
       const known = this.#rows.get(userId)
-      if (known) found.push(...known)
+      if (known) found.set(userId, known)
       else missing.push(userId)
     }
     if (missing.length === 0) return found
     const generation = this.#generation
-    const read = await this.#read(missing)
-    found.push(...read)
-    if (generation !== this.#generation) return found
-    const byUser = Map.groupBy(read, (row) => row.user_id)
-    for (const userId of missing) this.#rows.set(userId, byUser.get(userId) ?? [])
+    const read = Map.groupBy(await this.#read(missing), this.#userOf)
+    for (const userId of missing) {
+      const rows = read.get(userId) ?? []
+      found.set(userId, rows)
+      if (generation === this.#generation) this.#rows.set(userId, rows)
+    }
     return found
   }
 

@@ -28,8 +28,8 @@ export const membershipOptions = options({
     per_user: limit(0.003, 5, { doc: 'Per invited user.' }),
     per_issuer: limit(0.3, 10, { doc: 'Per inviter.' }),
   }, { doc: 'Invite limits (also incoming).', effective: true }),
-  rc_third_party_invite: limit(0.2, 10, { doc: '3pid invites.', effective: false }),
-  enable_3pid_lookup: option(boolean, { default: true, doc: 'Proxy lookups/invites by 3pid.', effective: false }),
+  rc_third_party_invite: limit(0.2, 10, { doc: '3pid invites.', effective: true }),
+  enable_3pid_lookup: option(boolean, { default: true, doc: 'Proxy lookups/invites by 3pid.', effective: true }),
   forget_rooms_on_leave: option(boolean, { default: false, doc: 'Leaving also forgets (m.forget_forced_upon_leave).', effective: true }),
   forgotten_room_retention_period: option(duration, { doc: 'Purge rooms this long after all local users forgot.', effective: false }),
   auto_accept_invites: section({

@@ -2,12 +2,14 @@
 import { Type } from 'typebox'
 import { refuse } from '@myelin/protocol/errors.ts'
 import type { RoomAlias, RoomId } from '@myelin/protocol/ids/ids.ts'
-import type { JsonObject } from '@myelin/protocol/json/json.ts'
+import { own, type JsonObject } from '@myelin/protocol/json/json.ts'
 import type { Room } from '#engine/room.ts'
 import type { Rooms } from '#engine/rooms.ts'
 import { endpoint } from '#platform/http/endpoint.ts'
+import type { Requester } from '#platform/http/requester.ts'
 import { withTransactionId } from '#platform/http/repeated-requests.ts'
-import { RoomIdOrAliasParam, RoomIdParam } from '#platform/http/schemas.ts'
+import { JsonObjectSchema, RoomIdOrAliasParam, RoomIdParam } from '#platform/http/schemas.ts'
+import { questionOf, type ThirdPartyInvites } from '#features/third-party-invites/third-party-invites.ts'
 import type { Membership } from './membership.ts'
 
 /** What an alias points to. */
@@ -19,12 +21,14 @@ interface Needs {
   readonly membership: Membership
   readonly rooms: Rooms
   readonly aliasResolver: AliasResolver
+  readonly thirdPartyInvites: ThirdPartyInvites
 }
 
 const versions = ['v3', 'r0', 'api/v1', 'unstable']
 const anchor = 'https://spec.matrix.org/v1.19/client-server-api/#'
 const roomParams = Type.Object({ roomId: RoomIdParam })
 const reasonBody = Type.Object({ reason: Type.Optional(Type.String()) })
+const joinBody = Type.Object({ reason: Type.Optional(Type.String()), third_party_signed: Type.Optional(JsonObjectSchema) })
 const targetBody = Type.Object({ user_id: Type.String(), reason: Type.Optional(Type.String()) })
 
 /** The room of an id or alias. @throws M_NOT_FOUND */
@@ -45,13 +49,22 @@ function joinContent(body: { readonly reason?: string }): JsonObject {
   return content
 }
 
+/** An invite to an address of the requester, which the body proves, becomes an invite of the requester. @throws M_FORBIDDEN */
+async function redeem({ thirdPartyInvites }: Needs, requester: Requester, room: Room, body: { readonly third_party_signed?: object }): Promise<void> {
+  if (body.third_party_signed === undefined) return
+  const signed: JsonObject = JSON.parse(JSON.stringify(body.third_party_signed))
+  if (own(signed, 'mxid') !== requester.userId) throw refuse('M_FORBIDDEN', '"third_party_signed" is about another user.')
+  await thirdPartyInvites.redeem(room, signed)
+}
+
 const join = endpoint({
   id: 'joinRoom', servlet: 'JoinRoomAliasServlet', method: 'POST', base: 'client', versions, path: '/join/:roomIdOrAlias',
   spec: `${anchor}post_matrixclientv3joinroomidoralias`, auth: 'guest', limit: { rc: 'rc_joins.local', by: 'service' }, role: 'generic', suspendedRefused: true,
-  params: Type.Object({ roomIdOrAlias: RoomIdOrAliasParam }), body: reasonBody, bodyKind: 'optional-json',
+  params: Type.Object({ roomIdOrAlias: RoomIdOrAliasParam }), body: joinBody, bodyKind: 'optional-json',
   errors: ['M_FORBIDDEN', 'M_NOT_FOUND', 'M_LIMIT_EXCEEDED', 'M_GUEST_ACCESS_FORBIDDEN', 'M_UNABLE_TO_GRANT_JOIN'],
   handler: async (needs: Needs, { requester, params, body }) => {
     const room = await roomOf(needs, params.roomIdOrAlias)
+    await redeem(needs, requester, room, body)
     await needs.membership.join(requester, room, joinContent(body))
     return { room_id: room.id }
   },
@@ -60,10 +73,11 @@ const join = endpoint({
 const joinById = endpoint({
   id: 'joinRoomById', servlet: 'RoomMembershipRestServlet', method: 'POST', base: 'client', versions, path: '/rooms/:roomId/join',
   spec: `${anchor}post_matrixclientv3roomsroomidjoin`, auth: 'guest', limit: { rc: 'rc_joins.local', by: 'service' }, role: 'generic', suspendedRefused: true,
-  params: roomParams, body: reasonBody, bodyKind: 'optional-json',
+  params: roomParams, body: joinBody, bodyKind: 'optional-json',
   errors: ['M_FORBIDDEN', 'M_NOT_FOUND', 'M_LIMIT_EXCEEDED', 'M_GUEST_ACCESS_FORBIDDEN', 'M_UNABLE_TO_GRANT_JOIN'],
   handler: async (needs: Needs, { requester, params, body }) => {
     const room = await needs.rooms.require(params.roomId)
+    await redeem(needs, requester, room, body)
     await needs.membership.join(requester, room, joinContent(body))
     return { room_id: room.id }
   },
@@ -85,13 +99,15 @@ const invite = endpoint({
   spec: `${anchor}post_matrixclientv3roomsroomidinvite`, auth: 'user', limit: { rc: 'rc_invites.per_room', by: 'service' }, role: 'generic', suspendedRefused: true,
   params: roomParams, body: Type.Object({
     user_id: Type.Optional(Type.String()), reason: Type.Optional(Type.String()), medium: Type.Optional(Type.String()), address: Type.Optional(Type.String()),
+    id_server: Type.Optional(Type.String()), id_access_token: Type.Optional(Type.String()),
   }),
-  errors: ['M_FORBIDDEN', 'M_NOT_FOUND', 'M_LIMIT_EXCEEDED', 'M_INVITE_BLOCKED', 'M_MISSING_PARAM', 'M_THREEPID_DENIED', 'M_INVALID_PARAM'],
-  handler: async ({ membership, rooms }: Needs, { requester, params, body }) => {
-    const { user_id: userId, reason, medium } = body
-    if (userId === undefined && medium !== undefined) throw refuse('M_THREEPID_DENIED', 'This server cannot invite by e-mail address or phone number.')
-    if (userId === undefined) throw refuse('M_MISSING_PARAM', 'The body needs "user_id", the user to invite.')
-    await membership.invite(requester, await rooms.require(params.roomId), { userId, ...(reason === undefined ? {} : { reason }) })
+  errors: ['M_FORBIDDEN', 'M_NOT_FOUND', 'M_LIMIT_EXCEEDED', 'M_INVITE_BLOCKED', 'M_MISSING_PARAM', 'M_THREEPID_DENIED', 'M_INVALID_PARAM', 'M_CONNECTION_FAILED'],
+  handler: async ({ membership, rooms, thirdPartyInvites }: Needs, { requester, params, body }) => {
+    const { user_id: userId, reason } = body
+    const room = await rooms.require(params.roomId)
+    if (userId === undefined && body.medium === undefined) throw refuse('M_MISSING_PARAM', 'The body needs "user_id", the user to invite, or an address.')
+    if (userId === undefined) await thirdPartyInvites.invite(requester, room, questionOf(JSON.parse(JSON.stringify(body))))
+    else await membership.invite(requester, room, { userId, ...(reason === undefined ? {} : { reason }) })
     return {}
   },
 })

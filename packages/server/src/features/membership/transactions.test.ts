@@ -51,7 +51,7 @@ test('sending and redacting without a transaction id', async (t) => {
   assert.notEqual(first, second)
   await alice.post(`${at(room)}/redact/${encodeURIComponent(String(first))}`, { reason: 'typo' }).ok()
   assert.deepEqual((await alice.get(`${at(room)}/event/${encodeURIComponent(String(first))}`).ok())['content'], {})
-  await alice.post(`${at(room)}/redact/%24unknown`).fails(404, 'M_NOT_FOUND')
+  await alice.post(`${at(room)}/redact/%24unknown`).fails(400, 'M_INVALID_PARAM')
   await (await server.register('carol')).post(`${at(room)}/send/m.room.message`, {}).fails(403, 'M_FORBIDDEN')
   await server.anonymous().post(`${at(room)}/send/m.room.message`, {}).fails(401, 'M_MISSING_TOKEN')
 })

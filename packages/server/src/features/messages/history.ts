@@ -13,10 +13,13 @@ import type { RoomAccess, RoomReadView } from '#engine/room-access.ts'
 import { formatRoomPoint, parseRoomPoint, pointAfter, pointBefore, requireRoomPoint } from '#engine/room-point.ts'
 import type { RoomStates } from '#engine/room-states.ts'
 import type { Room } from '#engine/room.ts'
+import type { RoomWriter } from '#engine/room-writer.ts'
 import type { Rooms } from '#engine/rooms.ts'
 import type { StoredEvent } from '#engine/stored-event.ts'
 import type { Visibility, VisibleEvent } from '#engine/visibility.ts'
 import type { Requester } from '#platform/http/requester.ts'
+import { hasPowerToRedact } from './messages.ts'
+import type { RelationTypeFilter } from './relation-type-filter.ts'
 
 /** Users whose events a user does not want to see. */
 export interface IgnoredUsers {
@@ -29,6 +32,11 @@ export interface RelatedEvents {
   lookUp(room: Room, events: readonly StoredEvent[]): Promise<(nid: number) => RelatedBy>
 }
 
+/** Redacted events as they were. */
+export interface Originals {
+  originalOf(event: StoredEvent): Promise<StoredEvent | undefined>
+}
+
 interface Needs {
   readonly relatedTo: RelatedEvents
   readonly rooms: Rooms
@@ -38,6 +46,8 @@ interface Needs {
   readonly visibility: Visibility
   readonly clientEvents: ClientEvents
   readonly ignoredUsers: IgnoredUsers
+  readonly writer: Pick<RoomWriter, 'view'>
+  readonly originals: Originals
   /** Place in the events stream of a token of `/sync`, or undefined where the text is none. */
   readonly syncPosition: (token: string) => number | undefined
   /** The persisted position of the events stream. */
@@ -51,6 +61,8 @@ export interface HistoryRequest {
   readonly direction: 'forward' | 'backward'
   readonly limit: number
   readonly filter: EventFilter
+  /** Undefined for all. */
+  readonly relationTypes?: RelationTypeFilter | undefined
 }
 
 /** A page of history; events are JSON texts. */
@@ -158,6 +170,23 @@ export class History {
     return this.#needs.clientEvents.formatOne(readerOf(requester), await this.#visibleEvent(requester, room, eventId))
   }
 
+  /**
+   * One event as it was before it was redacted, for those who may redact (MSC2815).
+   * @throws M_NOT_FOUND, M_FORBIDDEN, FI.MAU.MSC2815_UNREDACTED_CONTENT_DELETED where the server no longer has it
+   */
+  async unredacted(requester: Requester, roomId: RoomId, eventId: EventId): Promise<string> {
+    const { rooms, writer, originals, clientEvents } = this.#needs
+    const room = await rooms.require(roomId)
+    const shown = await this.#visibleEvent(requester, room, eventId)
+    if (!requester.isAdmin && !(await hasPowerToRedact(await writer.view(room), requester.userId))) {
+      throw refuse('M_FORBIDDEN', 'Only who may redact events of others may read what was redacted.')
+    }
+    if (!shown.event.redactedBecause) return clientEvents.formatOne(readerOf(requester), shown)
+    const event = await originals.originalOf(shown.event)
+    if (!event) throw refuse('FI.MAU.MSC2815_UNREDACTED_CONTENT_DELETED', 'The content of the event was deleted for good.')
+    return clientEvents.formatOne(readerOf(requester), { ...shown, event })
+  }
+
   /** The visible event nearest to a time. @throws M_NOT_FOUND, M_FORBIDDEN */
   async nearest(requester: Requester, roomId: RoomId, ts: number, direction: 'forward' | 'backward'): Promise<StoredEvent> {
     const room = await this.#needs.rooms.require(roomId)
@@ -189,7 +218,7 @@ export class History {
   async #read(
     requester: Requester, room: Room, request: HistoryRequest, from: Position | undefined, to: Position | undefined,
   ): Promise<{ visible: VisibleEvent[]; next: Position | undefined }> {
-    const { direction, limit, filter } = request
+    const { direction, limit, filter, relationTypes } = request
     const ignored = await this.#needs.ignoredUsers.ignoredBy(requester.userId)
     const visible: VisibleEvent[] = []
     // Only an empty page is the last one, as clients of Synapse know it: so a reader of new events has a token to go on from.
@@ -200,7 +229,7 @@ export class History {
       const events = await this.#needs.events.page({ roomNid: room.nid, from: point, to, direction, limit: size, maxStream })
       const related = filter.needsRelations ? await this.#needs.relatedTo.lookUp(room, events) : undefined
       const wanted = events.filter(({ event, nid }) =>
-        filter.matches(event, related?.(nid)) && (event.stateKey !== undefined || !ignored.has(event.sender)))
+        filter.matches(event, related?.(nid)) && relationTypes?.matches(event.content) !== false && (event.stateKey !== undefined || !ignored.has(event.sender)))
       for (const item of await this.#needs.visibility.filter(requester.userId, wanted)) {
         visible.push(item)
         if (visible.length === limit) return { visible, next: step(item.event, direction) }

@@ -1,43 +1,81 @@
 /** Endpoints that send events. */
-import { Type } from 'typebox'
+import { Type, type Static } from 'typebox'
 import { endpoint } from '#platform/http/endpoint.ts'
 import { EventIdParam, JsonObjectSchema, RoomIdParam } from '#platform/http/schemas.ts'
-import type { Messages } from './messages.ts'
+import type { Requester } from '#platform/http/requester.ts'
+import type { RoomId } from '@myelin/protocol/ids/ids.ts'
+import type { JsonObject } from '@myelin/protocol/json/json.ts'
+import type { Messages, RedactionRequest } from './messages.ts'
 
 const versions = ['v3', 'r0', 'api/v1', 'unstable']
 const anchor = 'https://spec.matrix.org/v1.19/client-server-api/#'
 
+/** Who keeps events that are to be sent later. */
+interface DelayedSchedule {
+  schedule(
+    requester: Requester, roomId: RoomId,
+    event: { readonly type: string; readonly stateKey: string | undefined; readonly content: JsonObject; readonly txnId: string | undefined }, delayMs: number,
+  ): Promise<string>
+}
+
 interface Needs {
   readonly messages: Messages
+  readonly delayedEvents: DelayedSchedule
 }
+
+/** With a delay, in ms, the event is sent later (MSC4140). */
+const delay = 'org.matrix.msc4140.delay'
+const delayQuery = Type.Object({ [delay]: Type.Optional(Type.Integer()) })
 
 const send = endpoint({
   id: 'sendMessage', servlet: 'RoomSendEventRestServlet', method: 'PUT', base: 'client', versions, path: '/rooms/:roomId/send/:eventType/:txnId',
   spec: `${anchor}put_matrixclientv3roomsroomidsendeventtypetxnid`, auth: 'guest', limit: { rc: 'rc_message', by: 'service' }, role: 'generic', shard: 'roomId',
-  suspendedRefused: true, params: Type.Object({ roomId: RoomIdParam, eventType: Type.String(), txnId: Type.String() }), body: JsonObjectSchema,
-  errors: ['M_FORBIDDEN', 'M_NOT_FOUND', 'M_TOO_LARGE', 'M_BAD_JSON', 'M_DUPLICATE_ANNOTATION', 'M_LIMIT_EXCEEDED', 'M_INVALID_PARAM'],
-  handler: async ({ messages }: Needs, { requester, params, body }) => ({
-    event_id: await messages.send(requester, params.roomId, { type: params.eventType, txnId: params.txnId, content: body }),
-  }),
+  suspendedRefused: true, params: Type.Object({ roomId: RoomIdParam, eventType: Type.String(), txnId: Type.String() }), query: delayQuery, body: JsonObjectSchema,
+  errors: ['M_FORBIDDEN', 'M_NOT_FOUND', 'M_TOO_LARGE', 'M_BAD_JSON', 'M_DUPLICATE_ANNOTATION', 'M_LIMIT_EXCEEDED', 'M_INVALID_PARAM', 'M_UNKNOWN'],
+  handler: async ({ messages, delayedEvents }: Needs, { requester, params, query, body }) => {
+    const { eventType: type, txnId } = params
+    const delayMs = query[delay]
+    if (delayMs !== undefined) return { delay_id: await delayedEvents.schedule(requester, params.roomId, { type, stateKey: undefined, content: body, txnId }, delayMs) }
+    return { event_id: await messages.send(requester, params.roomId, { type, txnId, content: body }) }
+  },
 })
 
 const setState = endpoint({
   id: 'setRoomState', servlet: 'RoomStateEventRestServlet', method: 'PUT', base: 'client', versions, path: '/rooms/:roomId/state/:eventType/:stateKey?',
   spec: `${anchor}put_matrixclientv3roomsroomidstateeventtypestatekey`, auth: 'guest', limit: { rc: 'rc_message', by: 'service' }, role: 'generic', shard: 'roomId',
-  suspendedRefused: true, params: Type.Object({ roomId: RoomIdParam, eventType: Type.String(), stateKey: Type.String() }), body: JsonObjectSchema,
-  errors: ['M_FORBIDDEN', 'M_NOT_FOUND', 'M_TOO_LARGE', 'M_BAD_JSON', 'M_BAD_ALIAS', 'M_INVALID_PARAM', 'M_LIMIT_EXCEEDED', 'M_GUEST_ACCESS_FORBIDDEN', 'M_INVITE_BLOCKED'],
-  handler: async ({ messages }: Needs, { requester, params, body }) => ({
-    event_id: await messages.setState(requester, params.roomId, { type: params.eventType, stateKey: params.stateKey, content: body }),
-  }),
+  suspendedRefused: true, params: Type.Object({ roomId: RoomIdParam, eventType: Type.String(), stateKey: Type.String() }), query: delayQuery, body: JsonObjectSchema,
+  errors: [
+    'M_FORBIDDEN', 'M_NOT_FOUND', 'M_TOO_LARGE', 'M_BAD_JSON', 'M_BAD_ALIAS', 'M_INVALID_PARAM', 'M_LIMIT_EXCEEDED', 'M_GUEST_ACCESS_FORBIDDEN', 'M_INVITE_BLOCKED',
+    'M_UNKNOWN',
+  ],
+  handler: async ({ messages, delayedEvents }: Needs, { requester, params, query, body }) => {
+    const { eventType: type, stateKey } = params
+    const delayMs = query[delay]
+    if (delayMs !== undefined) return { delay_id: await delayedEvents.schedule(requester, params.roomId, { type, stateKey, content: body, txnId: undefined }, delayMs) }
+    return { event_id: await messages.setState(requester, params.roomId, { type, stateKey, content: body }) }
+  },
 })
+
+const redactionBody = Type.Object({
+  reason: Type.Optional(Type.String()),
+  'org.matrix.msc3912.with_rel_types': Type.Optional(Type.Array(Type.String())),
+  'org.matrix.msc3912.with_relations': Type.Optional(Type.Array(Type.String())),
+})
+
+function redactionOf(body: Static<typeof redactionBody>, txnId: string | undefined): RedactionRequest {
+  return {
+    txnId, content: body.reason === undefined ? {} : { reason: body.reason },
+    withRelations: body['org.matrix.msc3912.with_rel_types'] ?? body['org.matrix.msc3912.with_relations'],
+  }
+}
 
 const redact = endpoint({
   id: 'redactEvent', servlet: 'RoomRedactEventRestServlet', method: 'PUT', base: 'client', versions, path: '/rooms/:roomId/redact/:eventId/:txnId',
   spec: `${anchor}put_matrixclientv3roomsroomidredacteventidtxnid`, auth: 'guest', limit: { rc: 'rc_message', by: 'service' }, role: 'generic', shard: 'roomId',
   suspendedRefused: true, params: Type.Object({ roomId: RoomIdParam, eventId: EventIdParam, txnId: Type.String() }),
-  body: Type.Object({ reason: Type.Optional(Type.String()) }), bodyKind: 'optional-json', errors: ['M_FORBIDDEN', 'M_NOT_FOUND', 'M_LIMIT_EXCEEDED'],
+  body: redactionBody, bodyKind: 'optional-json', errors: ['M_FORBIDDEN', 'M_NOT_FOUND', 'M_INVALID_PARAM', 'M_LIMIT_EXCEEDED'],
   handler: async ({ messages }: Needs, { requester, params, body }) => ({
-    event_id: await messages.redact(requester, params.roomId, params.eventId, params.txnId, body.reason === undefined ? {} : { reason: body.reason }),
+    event_id: await messages.redact(requester, params.roomId, params.eventId, redactionOf(body, params.txnId)),
   }),
 })
 
@@ -55,9 +93,9 @@ const redactWithoutTransaction = endpoint({
   id: 'redactEventWithoutTransaction', servlet: 'RoomRedactEventRestServlet', method: 'POST', base: 'client', versions, path: '/rooms/:roomId/redact/:eventId',
   spec: `${anchor}put_matrixclientv3roomsroomidredacteventidtxnid`, auth: 'guest', limit: { rc: 'rc_message', by: 'service' }, role: 'generic', shard: 'roomId',
   suspendedRefused: true, params: Type.Object({ roomId: RoomIdParam, eventId: EventIdParam }),
-  body: Type.Object({ reason: Type.Optional(Type.String()) }), bodyKind: 'optional-json', errors: ['M_FORBIDDEN', 'M_NOT_FOUND', 'M_LIMIT_EXCEEDED'],
+  body: redactionBody, bodyKind: 'optional-json', errors: ['M_FORBIDDEN', 'M_NOT_FOUND', 'M_INVALID_PARAM', 'M_LIMIT_EXCEEDED'],
   handler: async ({ messages }: Needs, { requester, params, body }) => ({
-    event_id: await messages.redact(requester, params.roomId, params.eventId, undefined, body.reason === undefined ? {} : { reason: body.reason }),
+    event_id: await messages.redact(requester, params.roomId, params.eventId, redactionOf(body, undefined)),
   }),
 })
 

@@ -10,7 +10,9 @@ import { own, type JsonObject } from '@myelin/protocol/json/json.ts'
 import type { Events } from '#engine/events.ts'
 import type { Room } from '#engine/room.ts'
 import type { Rooms } from '#engine/rooms.ts'
+import type { StoredEvent } from '#engine/stored-event.ts'
 import type { Proposal, RoomView, RoomWriter } from '#engine/room-writer.ts'
+import type { Tx } from '#platform/db/database.ts'
 import type { Requester } from '#platform/http/requester.ts'
 import type { RateLimits } from '#platform/limits/rate-limits.ts'
 import type { TransactionIds, Transaction } from './transaction-ids.ts'
@@ -19,6 +21,8 @@ import type { TransactionIds, Transaction } from './transaction-ids.ts'
 export interface RelationPolicy {
   /** @throws M_DUPLICATE_ANNOTATION, M_BAD_JSON, M_UNKNOWN */
   assertMaySend(room: Room, sender: UserId, type: string, content: JsonObject): Promise<void>
+  /** Events that relate directly to an event in one of some ways, `*` for all, and are not redacted. */
+  relatedTo(room: Room, eventId: EventId, types: readonly string[]): Promise<readonly StoredEvent[]>
 }
 
 /** What an alias points to. */
@@ -47,8 +51,12 @@ interface Needs {
   readonly relationPolicy: RelationPolicy
   readonly memberPolicy: MemberPolicy
   readonly aliases: AliasTargets
+  /** What contents of some types of state must be like; each throws M_BAD_JSON. */
+  readonly stateContents: ReadonlyMap<string, (content: JsonObject) => void>
   /** Whether `rc_admin_redaction` is configured; else redactions count as messages. */
   readonly adminRedactionLimited: boolean
+  /** Whether a redaction may take related events with it (MSC3912). */
+  readonly redactsRelations: boolean
 }
 
 /** An event to be sent. */
@@ -59,12 +67,26 @@ export interface Message {
   readonly txnId: string | undefined
 }
 
+/** How an event is to be redacted. */
+export interface RedactionRequest {
+  readonly txnId: string | undefined
+  readonly content: JsonObject
+  /** Relation types; undefined for the event alone. */
+  readonly withRelations?: readonly string[] | undefined
+}
+
+/** Writes that are committed with an event or not at all. */
+export type AlongWithEvent = (tx: Tx, event: StoredEvent) => Promise<void>
+
 /** State to be set. */
 export interface StateChange {
   readonly type: string
   readonly stateKey: string
   readonly content: JsonObject
 }
+
+/** Related events that are redacted at once. */
+const relatedPage = 50
 
 export class Messages {
   readonly #needs: Needs
@@ -75,13 +97,14 @@ export class Messages {
 
   /**
    * Sends a message event; durable when it resolves.
+   * @param also what is written with it
    * @throws M_FORBIDDEN, M_TOO_LARGE, M_BAD_JSON, M_DUPLICATE_ANNOTATION, M_LIMIT_EXCEEDED
    */
-  async send(requester: Requester, roomId: RoomId, message: Message): Promise<EventId> {
+  async send(requester: Requester, roomId: RoomId, message: Message, also?: AlongWithEvent): Promise<EventId> {
     const room = await this.#needs.rooms.require(roomId)
     const { type, content } = message
-    if (type === 'm.room.redaction') return this.#redactBySend(requester, room, message)
-    return this.#once(requester, room, 'send', message.txnId, async (extra) => {
+    if (type === 'm.room.redaction') return this.#redactBySend(requester, room, message, also)
+    return this.#once(requester, room, 'send', message.txnId, also, async (extra) => {
       this.#charge(requester, 'rc_message')
       this.#needs.activity.active(requester.userId, requester.deviceId)
       if (Object.hasOwn(content, 'm.relates_to')) await this.#needs.relationPolicy.assertMaySend(room, requester.userId, type, content)
@@ -90,36 +113,65 @@ export class Messages {
   }
 
   /** Sets state; setting what is already set gives the event that set it. @throws M_FORBIDDEN, M_TOO_LARGE, M_BAD_ALIAS */
-  async setState(requester: Requester, roomId: RoomId, change: StateChange): Promise<EventId> {
+  async setState(requester: Requester, roomId: RoomId, change: StateChange, also?: AlongWithEvent): Promise<EventId> {
     const room = await this.#needs.rooms.require(roomId)
     this.#charge(requester, 'rc_message')
     const { type, stateKey, content } = change
     if (type === 'm.room.create') throw refuse('M_FORBIDDEN', 'A room has one m.room.create event, made with the room.')
+    this.#needs.stateContents.get(type)?.(content)
     if (type === 'm.room.canonical_alias') {
       return this.#propose(room, async (view) => {
         await this.#assertAliases(view, content)
         return [{ type, stateKey, sender: requester.userId, content }]
-      })
+      }, also)
     }
     const checked = type === 'm.room.member' ? await this.#needs.memberPolicy.memberState(requester, room, stateKey, content) : content
-    return this.#propose(room, [{ type, stateKey, sender: requester.userId, content: checked }])
+    return this.#propose(room, [{ type, stateKey, sender: requester.userId, content: checked }], also)
   }
 
-  /** Redacts an event of the room. @throws M_FORBIDDEN, M_NOT_FOUND */
-  async redact(requester: Requester, roomId: RoomId, eventId: EventId, txnId: string | undefined, content: JsonObject): Promise<EventId> {
+  /**
+   * Redacts an event of the room.
+   * @param redaction.withRelations events that relate to it in one of these ways, `*` for all, are redacted before it where the user may do so (MSC3912)
+   * @throws M_FORBIDDEN, M_NOT_FOUND for an unknown room, M_INVALID_PARAM for an event that is not in it
+   */
+  async redact(requester: Requester, roomId: RoomId, eventId: EventId, redaction: RedactionRequest): Promise<EventId> {
     const room = await this.#needs.rooms.require(roomId)
-    return this.#once(requester, room, 'redact', txnId, (extra) => this.#redact(requester, room, eventId, content, extra))
+    const { txnId, content, withRelations = [] } = redaction
+    return this.#once(requester, room, 'redact', txnId, undefined, async (extra) => {
+      if (withRelations.length > 0 && this.#needs.redactsRelations) await this.#redactRelated(requester, room, eventId, content, withRelations)
+      return this.#redact(requester, room, eventId, content, extra)
+    })
   }
 
-  #redactBySend(requester: Requester, room: Room, message: Message): Promise<EventId> {
+  /** Redacts what relates to an event, a page at a time; the event itself follows, so that a request that broke off can be repeated. */
+  async #redactRelated(requester: Requester, room: Room, eventId: EventId, content: JsonObject, types: readonly string[]): Promise<void> {
+    await this.#assertMayRedact(requester, room, eventId)
+    const related = await this.#needs.relationPolicy.relatedTo(room, eventId, types)
+    for (let start = 0; start < related.length; start += relatedPage) {
+      await this.#needs.writer.propose(room, async (view) => {
+        const mayRedactOthers = await hasPowerToRedact(view, requester.userId)
+        return related.slice(start, start + relatedPage).filter((event) => mayRedactOthers || event.event.sender === requester.userId)
+          .map((event) => ({ type: 'm.room.redaction', sender: requester.userId, content, redacts: event.event.eventId }))
+      })
+    }
+  }
+
+  /** @throws M_INVALID_PARAM, M_FORBIDDEN */
+  async #assertMayRedact(requester: Requester, room: Room, eventId: EventId): Promise<void> {
+    const target = await this.#needs.events.get(room, eventId)
+    if (!target || target.rejected) throw refuse('M_INVALID_PARAM', 'The room has no event of that id to redact.')
+    if (target.event.sender !== requester.userId) await assertMayRedactOthers(await this.#needs.writer.view(room), requester.userId)
+  }
+
+  #redactBySend(requester: Requester, room: Room, message: Message, also: AlongWithEvent | undefined): Promise<EventId> {
     const { redacts, ...content } = message.content
     if (typeof redacts !== 'string') throw refuse('M_BAD_JSON', 'A redaction needs "redacts", the id of the event to redact, in its content.')
-    return this.#once(requester, room, 'send', message.txnId, (extra) => this.#redact(requester, room, redacts as EventId, content, extra))
+    return this.#once(requester, room, 'send', message.txnId, also, (extra) => this.#redact(requester, room, redacts as EventId, content, extra))
   }
 
-  async #redact(requester: Requester, room: Room, eventId: EventId, content: JsonObject, extra: Extra | undefined): Promise<EventId> {
+  async #redact(requester: Requester, room: Room, eventId: EventId, content: JsonObject, extra: AlongWithEvent | undefined): Promise<EventId> {
     const target = await this.#needs.events.get(room, eventId)
-    if (!target || target.rejected) throw refuse('M_NOT_FOUND', 'The room has no such event.')
+    if (!target || target.rejected) throw refuse('M_INVALID_PARAM', 'The room has no event of that id to redact.')
     const isOwn = target.event.sender === requester.userId
     this.#charge(requester, !isOwn && this.#needs.adminRedactionLimited ? 'rc_admin_redaction' : 'rc_message')
     return this.#propose(room, async (view) => {
@@ -130,20 +182,24 @@ export class Messages {
 
   /** Runs a request of a device once, recording it with its event. */
   #once(
-    requester: Requester, room: Room, kind: 'send' | 'redact', txnId: string | undefined, send: (extra: Extra | undefined) => Promise<EventId>,
+    requester: Requester, room: Room, kind: 'send' | 'redact', txnId: string | undefined, also: AlongWithEvent | undefined,
+    send: (extra: AlongWithEvent | undefined) => Promise<EventId>,
   ): Promise<EventId> {
-    if (txnId === undefined) return send(undefined)
+    if (txnId === undefined) return send(also)
     if (txnId.length > 255) throw refuse('M_INVALID_PARAM', 'The transaction id is longer than 255 characters.')
     const device = requester.deviceId ?? `token ${requester.accessTokenId ?? requester.appserviceId ?? ''}`
     const transaction: Transaction = { userId: requester.userId, device, roomNid: room.nid, kind, txnId }
-    return this.#needs.transactions.once(transaction, () => send(transaction))
+    const { transactions } = this.#needs
+    return transactions.once(transaction, () => send(async (tx, event) => {
+      await transactions.record(tx, transaction, event)
+      await also?.(tx, event)
+    }))
   }
 
-  async #propose(room: Room, proposals: readonly Proposal[] | ((view: RoomView) => Promise<readonly Proposal[]>), transaction?: Extra): Promise<EventId> {
-    const { transactions, writer } = this.#needs
-    const [event] = await writer.propose(room, proposals, transaction
-      ? { extra: async (tx, events) => { if (events[0]) await transactions.record(tx, transaction, events[0]) } }
-      : {})
+  async #propose(
+    room: Room, proposals: readonly Proposal[] | ((view: RoomView) => Promise<readonly Proposal[]>), also?: AlongWithEvent,
+  ): Promise<EventId> {
+    const [event] = await this.#needs.writer.propose(room, proposals, also ? { extra: async (tx, events) => { if (events[0]) await also(tx, events[0]) } } : {})
     if (!event) throw new MatrixError(500, 'M_UNKNOWN', 'Nothing was sent.')
     return event.event.eventId
   }
@@ -167,9 +223,6 @@ export class Messages {
   }
 }
 
-/** What is recorded with the event that a request makes. */
-type Extra = Transaction
-
 function aliasesOf(content: JsonObject): string[] {
   const alias = own(content, 'alias')
   const alternatives = own(content, 'alt_aliases')
@@ -178,9 +231,13 @@ function aliasesOf(content: JsonObject): string[] {
 }
 
 async function assertMayRedactOthers(view: RoomView, userId: UserId): Promise<void> {
+  if (await hasPowerToRedact(view, userId)) return
+  throw refuse('M_FORBIDDEN', 'Redacting an event of somebody else needs the power level "redact" of this room.')
+}
+
+/** Whether a user may redact events of others. */
+export async function hasPowerToRedact(view: RoomView, userId: UserId): Promise<boolean> {
   const create = await view.state('m.room.create', '')
   const levels = powerLevelsOf(view.room.version, (await view.state('m.room.power_levels', ''))?.event, create?.event)
-  if (levels.userLevel(userId) < levels.redact) {
-    throw refuse('M_FORBIDDEN', `Redacting an event of somebody else needs power level ${levels.redact} in this room.`)
-  }
+  return levels.userLevel(userId) >= levels.redact
 }

@@ -31,7 +31,5 @@ export function assertFieldValue(name: string, value: JsonValue): void {
     throw refuse('M_INVALID_PARAM', `The display name is longer than ${longestDisplayname} characters.`)
   }
   if (name === 'm.tz' && value.length > longestTimeZone) throw refuse('M_INVALID_PARAM', 'The time zone is not an identifier of the IANA database.')
-  if (name === 'avatar_url' && (value.length > longestAvatarUrl || (value !== '' && !value.startsWith('mxc://')))) {
-    throw refuse('M_INVALID_PARAM', `The avatar must be an mxc:// URI of at most ${longestAvatarUrl} characters.`)
-  }
+  if (name === 'avatar_url' && value.length > longestAvatarUrl) throw refuse('M_INVALID_PARAM', `The avatar's URI is longer than ${longestAvatarUrl} characters.`)
 }

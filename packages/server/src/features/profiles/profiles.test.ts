@@ -36,7 +36,7 @@ test('what is refused', async (t) => {
   const path = `/profile/${alice.userId}`
   const refusals: readonly (readonly [string, unknown, string])[] = [
     ['displayname', {}, 'M_MISSING_PARAM'], ['displayname', { displayname: null }, 'M_INVALID_PARAM'], ['displayname', { displayname: 5 }, 'M_INVALID_PARAM'],
-    ['displayname', { displayname: 'x'.repeat(257) }, 'M_INVALID_PARAM'], ['avatar_url', { avatar_url: 'https://x.example/a.png' }, 'M_INVALID_PARAM'],
+    ['displayname', { displayname: 'x'.repeat(257) }, 'M_INVALID_PARAM'],
     ['avatar_url', { avatar_url: `mxc://x/${'y'.repeat(1000)}` }, 'M_INVALID_PARAM'], ['m.tz', { 'm.tz': 1 }, 'M_INVALID_PARAM'],
     ['__proto__', { a: 1 }, 'M_INVALID_PARAM'], ['constructor', { constructor: 1 }, 'M_INVALID_PARAM'], ['Upper.case', { 'Upper.case': 1 }, 'M_INVALID_PARAM'],
     [`a.${'b'.repeat(254)}`, {}, 'M_KEY_TOO_LARGE'], ['org.example.big', { 'org.example.big': 'x'.repeat(66_000) }, 'M_PROFILE_TOO_LARGE'],

@@ -10,7 +10,7 @@ import { isObject, own, type JsonObject, type JsonValue } from '@myelin/protocol
 import { changedRule, kindOfDefaultRule, postcontentRules, rulesetOf as fullRuleset } from '@myelin/protocol/push/default-rules.ts'
 import { PushRules as CompiledPushRules, unchangedPushRules } from '@myelin/protocol/push/evaluate.ts'
 import {
-  checkPushActions, checkPushRule, currentActions, isPushRuleKind, noUserPushRules, type DefaultRuleChange, type PushAction, type PushRule, type PushRuleKind,
+  checkPushActions, checkPushRule, isPushRuleKind, noUserPushRules, type DefaultRuleChange, type PushAction, type PushRule, type PushRuleKind,
   type PushRuleset, type UserPushRules,
 } from '@myelin/protocol/push/rules.ts'
 import { accountScope, type AccountData } from '#features/account-data/account-data.ts'
@@ -123,7 +123,7 @@ export class PushRules {
     const fault = checkPushActions(actions)
     if (fault !== undefined || !Array.isArray(actions)) throw refuse('M_INVALID_PARAM', `The actions are not valid: ${fault}.`)
     if (Buffer.byteLength(JSON.stringify(actions)) > ruleLimitBytes) throw refuse('M_TOO_LARGE', `A push rule has at most ${ruleLimitBytes} bytes.`)
-    await this.#edit(userId, kind, ruleId, { actions: currentActions(actions) })
+    await this.#edit(userId, kind, ruleId, { actions })
   }
 
   #shown(userId: UserId, rules: UserPushRules): ShownRuleset {
@@ -187,7 +187,7 @@ function ruleFrom(kind: PushRuleKind, ruleId: string, body: JsonObject, enabled:
   const actions = own(body, 'actions')
   const conditions = own(body, 'conditions')
   const pattern = own(body, 'pattern')
-  const list: readonly PushAction[] = Array.isArray(actions) ? currentActions(actions) : []
+  const list: readonly PushAction[] = Array.isArray(actions) ? actions : []
   const rule: PushRule = { rule_id: ruleId, default: false, enabled, actions: list }
   if (kind === 'content') return typeof pattern === 'string' ? { ...rule, pattern } : rule
   if (kind !== 'override' && kind !== 'underride') return rule

@@ -123,7 +123,8 @@ export class Registration {
     this.#assertWish(wish)
     const earlier = await this.#earlier(request, wish)
     if (earlier) return earlier
-    if (wish.username !== undefined && !rules.inhibitUserInUseError) await accounts.assertAvailable(wish.username)
+    if (wish.guestAccessToken !== undefined) await this.#guestOf(wish, wish.guestAccessToken, request.ip)
+    else if (wish.username !== undefined && !rules.inhibitUserInUseError) await accounts.assertAvailable(wish.username)
     const success = await this.#needs.uia.authenticate({
       request,
       operation: { id: 'register', description: 'register a new account', deferred: true },
@@ -191,17 +192,38 @@ export class Registration {
     const wish = wishOf(success.body)
     this.#assertWish(wish)
     if (wish.password === undefined) throw refuse('M_MISSING_PARAM', 'The password is missing.')
-    const userId = await accounts.assertAvailable(wish.username ?? randomText(12).toLowerCase().replace(/^\d/, 'u'))
+    const guest = wish.guestAccessToken === undefined ? undefined : await this.#guestOf(wish, wish.guestAccessToken, ip)
+    const userId = guest ?? (await accounts.assertAvailable(wish.username ?? randomText(12).toLowerCase().replace(/^\d/, 'u')))
     limits.consume('rc_registration', addressKey(ip))
     const passwordHash = await accounts.passwordHash(wish.password)
-    const session = await this.create({ userId, passwordHash }, async (tx) => {
+    const first = async (tx: Tx): Promise<Registered['session']> => {
       const token = success.completed.get('m.login.registration_token')
       if (typeof token === 'string') await this.tokens.complete(tx, token)
       const started = wish.inhibitLogin ? undefined : await sessions.startIn(tx, userId, wish.device)
       await success.finish(tx, { userId, deviceId: started?.deviceId ?? null })
       return started
-    })
+    }
+    const session = guest ? await this.#upgrade(guest, passwordHash, first) : await this.create({ userId, passwordHash }, first)
     return { userId, session }
+  }
+
+  /** Makes a guest a user: what they did stays theirs, the guest's sessions end. */
+  #upgrade(userId: UserId, passwordHash: string, first: (tx: Tx) => Promise<Registered['session']>): Promise<Registered['session']> {
+    const { database, accounts, sessions } = this.#needs
+    return database.transaction(async (tx) => {
+      await accounts.upgradeGuest(tx, userId, passwordHash)
+      await sessions.endAll(tx, userId)
+      return first(tx)
+    })
+  }
+
+  /** The guest who wants to become a user under the same name. @throws M_UNKNOWN_TOKEN, M_FORBIDDEN where the token is not that guest's */
+  async #guestOf(wish: Wish, token: string, ip: string): Promise<UserId> {
+    const { userId, isGuest } = await this.#needs.sessions.authenticate({ token, userId: undefined, deviceId: undefined, ip, userAgent: '' })
+    if (!isGuest || wish.username !== localpartOf(userId)) {
+      throw refuse('M_FORBIDDEN', '"guest_access_token" must be of the guest whose name is "username": guests keep their names when they become users.')
+    }
+    return userId
   }
 
   /**
@@ -237,7 +259,7 @@ export class Registration {
 
   /** Refuses early what could not be registered in the end. */
   #assertWish(wish: Wish): void {
-    if (wish.username !== undefined) this.#needs.accounts.newUserId(wish.username)
+    if (wish.username !== undefined && wish.guestAccessToken === undefined) this.#needs.accounts.newUserId(wish.username)
     if (wish.password !== undefined) this.#needs.accounts.assertAcceptablePassword(wish.password)
     assertSessionRequest(wish.device)
   }
@@ -248,6 +270,8 @@ interface Wish {
   readonly username: string | undefined
   readonly password: string | undefined
   readonly inhibitLogin: boolean
+  /** A guest's, who becomes a user. */
+  readonly guestAccessToken: string | undefined
   readonly device: DeviceRequest
 }
 
@@ -261,6 +285,7 @@ function wishOf(body: JsonObject): Wish {
     username: lowered(textOf(body, 'username')),
     password: textOf(body, 'password'),
     inhibitLogin: own(body, 'inhibit_login') === true,
+    guestAccessToken: textOf(body, 'guest_access_token'),
     device: { deviceId: textOf(body, 'device_id'), initialDisplayName: textOf(body, 'initial_device_display_name'), refreshToken: own(body, 'refresh_token') === true },
   }
 }

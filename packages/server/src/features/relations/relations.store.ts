@@ -60,6 +60,8 @@ export class RelationsStore {
   readonly #children: Prepared<{ roomNid: number; parents: readonly string[] }, ChildRow>
   readonly #annotation: Prepared<{ roomNid: number; parent: string; key: string; senderNid: number; typeNid: number }, { event_nid: number }>
   readonly #parentsOf: Prepared<{ eventIds: readonly string[] }, { room_nid: number; relates_to: string }>
+  readonly #deleteRelations: Prepared<{ nids: readonly number[] }, unknown>
+  readonly #deleteThreads: Prepared<{ roomNid: number; roots: readonly string[] }, unknown>
 
   constructor(database: Database) {
     this.#database = database
@@ -79,6 +81,9 @@ export class RelationsStore {
     this.#parentsOf = prepare('relations.parentsOf', ({ eventIds }) =>
       db.selectFrom('event_relations').innerJoin('events', 'events.event_nid', 'event_relations.event_nid')
         .select(['event_relations.room_nid', 'relates_to']).where(anyOf(database.dialect, sql.ref('events.event_id'), eventIds)))
+    this.#deleteRelations = prepare('relations.deleteRelations', ({ nids }) => db.deleteFrom('event_relations').where(anyOf(database.dialect, sql.ref('event_nid'), nids)))
+    this.#deleteThreads = prepare('relations.deleteThreads', ({ roomNid, roots }) =>
+      db.deleteFrom('threads').where('room_nid', '=', roomNid).where(anyOf(database.dialect, sql.ref('root_id'), roots)))
   }
 
   async insert(tx: Tx, rows: readonly EventRelationsTable[]): Promise<void> {
@@ -101,6 +106,12 @@ export class RelationsStore {
 
   async hasAnnotation(query: { roomNid: number; parent: string; key: string; senderNid: number; typeNid: number }): Promise<boolean> {
     return (await this.#annotation.first(this.#database, query)) !== undefined
+  }
+
+  /** Deletes the relations of events that are deleted, and the threads of which they are the roots. */
+  async purge(tx: Tx, roomNid: number, nids: readonly number[], eventIds: readonly string[]): Promise<void> {
+    await this.#deleteRelations.run(tx, { nids })
+    await this.#deleteThreads.run(tx, { roomNid, roots: eventIds })
   }
 
   /** What events relate to. */

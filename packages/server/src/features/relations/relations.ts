@@ -12,6 +12,7 @@ import type { Events } from '#engine/events.ts'
 import type { Position } from '#engine/room-point.ts'
 import type { Memberships } from '#engine/memberships.ts'
 import type { Names } from '#engine/names.ts'
+import type { PurgedEvent, PurgeParticipant } from '#engine/history-purging.ts'
 import type { CommitParticipant } from '#engine/persister.ts'
 import { formatRoomPoint, parseRoomPoint, pointAfter, pointBefore, requireRoomPoint } from '#engine/room-point.ts'
 import type { Room } from '#engine/room.ts'
@@ -67,7 +68,7 @@ const recursionDepth = 3
 /** Pages that one request reads before it gives a token back, however little was visible. */
 const maxRounds = 20
 
-export class Relations implements CommitParticipant {
+export class Relations implements CommitParticipant, PurgeParticipant {
   readonly #needs: Needs
   readonly #store: RelationsStore
   readonly children: ChildrenCache
@@ -103,12 +104,28 @@ export class Relations implements CommitParticipant {
     })
   }
 
+  /** Forgets relations of events that are deleted, and threads below them. */
+  async purged(tx: Tx, room: Room, events: readonly PurgedEvent[]): Promise<void> {
+    const ids = events.map((event) => event.eventId)
+    const parents = await this.#store.parentsOf(tx, ids)
+    await this.#store.purge(tx, room.nid, events.map((event) => event.nid), ids)
+    tx.afterCommit(() => {
+      for (const parent of new Set([...ids, ...parents.map((row) => row.relates_to)])) this.children.removed(room.nid, parent)
+    })
+  }
+
   /** Whether a user may send an event with this content. @throws M_DUPLICATE_ANNOTATION, M_UNKNOWN (400) */
   async assertMaySend(room: Room, sender: UserId, type: string, content: JsonObject): Promise<void> {
     const relation = relationOf({ type, stateKey: undefined, content })
     if (!relation) return
     if (relation.type === 'm.annotation') await this.#assertNotAnnotated(room, sender, type, relation)
     if (relation.type === 'm.thread') await this.#assertThreadRoot(room, relation)
+  }
+
+  async relatedTo(room: Room, eventId: EventId, types: readonly string[]): Promise<readonly StoredEvent[]> {
+    const rows = await this.#store.children(room.nid, [eventId])
+    const wanted = rows.filter((row) => types.includes('*') || types.includes(row.relation_type))
+    return [...(await this.#needs.events.byNids(wanted.map((row) => row.event_nid))).values()]
   }
 
   /** Reads which senders and relation types relate to the events of a page, for filters. */

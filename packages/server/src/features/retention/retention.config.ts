@@ -16,5 +16,5 @@ export const retentionOptions = options({
       longest_max_lifetime: option(duration, { doc: 'Upper bound.' }),
       interval: option(duration, { doc: 'Run interval.' }),
     })), { doc: 'List of purge jobs (default one daily job).' }),
-  }, { doc: 'Message retention (MSC1763).', effective: false }),
+  }, { doc: 'Message retention (MSC1763).', effective: true }),
 })

@@ -12,9 +12,10 @@ import type { RoomStates } from '#engine/room-states.ts'
 import type { Room } from '#engine/room.ts'
 import type { Rooms } from '#engine/rooms.ts'
 import type { RoomWriter } from '#engine/room-writer.ts'
-import type { StoredEvent } from '#engine/stored-event.ts'
+import type { EventsRow, StoredEvent } from '#engine/stored-event.ts'
 import { historyVisibilityOf } from '#engine/visibility.ts'
 import type { Cache, CacheBudget } from '#platform/cache/cache.ts'
+import type { Stream } from '#platform/streams/stream.ts'
 
 /** What a room's state says of it. */
 interface Facade {
@@ -57,16 +58,20 @@ interface Needs {
   readonly states: RoomStates
   readonly memberships: Memberships
   readonly writer: RoomWriter
+  readonly eventsStream: Stream<EventsRow>
 }
 
 export class RoomSummaries {
   readonly #needs: Needs
-  /** A facade holds as long as the room's state has the same root. */
+  /** A facade holds as long as the room's state has the same root and none of its events is redacted. */
   readonly #facades: Cache<number, { readonly root: number; readonly facade: Facade }>
 
   constructor(needs: Needs) {
     this.#needs = needs
     this.#facades = needs.caches.cache('room_facades', ({ facade }) => 400 + ((facade.name?.length ?? 0) + (facade.topic?.length ?? 0)) * 2)
+    needs.eventsStream.onAdvance((entries) => {
+      for (const { row: { event } } of entries) if (event.event.type === 'm.room.redaction') this.#facades.delete(event.room.nid)
+    })
   }
 
   /** The room as it is now. */
@@ -102,11 +107,10 @@ export class RoomSummaries {
     const read = (type: string): Promise<StoredEvent | undefined> => this.#needs.states.get(room, root, type, '')
     const rules = await read('m.room.join_rules')
     const alias = contentString(await read('m.room.canonical_alias'), 'alias')
-    const avatarUrl = contentString(await read('m.room.avatar'), 'url')
     const facade: Facade = {
       name: contentString(await read('m.room.name'), 'name') || undefined,
       topic: contentString(await read('m.room.topic'), 'topic') || undefined,
-      avatarUrl: avatarUrl?.startsWith('mxc://') ? avatarUrl : undefined,
+      avatarUrl: contentString(await read('m.room.avatar'), 'url') || undefined,
       canonicalAlias: isRoomAlias(alias) ? alias : undefined,
       joinRule: contentString(rules, 'join_rule') ?? 'invite',
       allowedRoomIds: allowedRooms(rules),

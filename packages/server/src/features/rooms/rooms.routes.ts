@@ -34,7 +34,10 @@ const createRoom = endpoint({
     power_level_content_override: Type.Optional(JsonObjectSchema),
   }),
   bodyKind: 'optional-json',
-  errors: ['M_UNSUPPORTED_ROOM_VERSION', 'M_ROOM_IN_USE', 'M_INVALID_ROOM_STATE', 'M_BAD_JSON', 'M_INVALID_PARAM', 'M_FORBIDDEN', 'M_LIMIT_EXCEEDED'],
+  errors: [
+    'M_UNSUPPORTED_ROOM_VERSION', 'M_ROOM_IN_USE', 'M_INVALID_ROOM_STATE', 'M_BAD_JSON', 'M_INVALID_PARAM', 'M_FORBIDDEN', 'M_LIMIT_EXCEEDED', 'M_MISSING_PARAM',
+    'M_THREEPID_DENIED', 'M_CONNECTION_FAILED',
+  ],
   handler: async ({ roomCreation }: { roomCreation: RoomCreation }, { requester, body }) => ({ room_id: await roomCreation.create(requester, body) }),
 })
 

@@ -15,6 +15,7 @@ import type { Requester } from '#platform/http/requester.ts'
 import type { RateLimits } from '#platform/limits/rate-limits.ts'
 import { firstPowerLevels } from './power-levels.ts'
 import { presetState, type Preset } from './presets.ts'
+import { questionOf, type ThirdPartyInvites } from '#features/third-party-invites/third-party-invites.ts'
 import type { RoomAliases } from './room-aliases.ts'
 
 /** The body of `POST /createRoom`. */
@@ -45,6 +46,7 @@ interface Needs {
   readonly writer: RoomWriter
   readonly aliases: RoomAliases
   readonly inviting: Inviting
+  readonly thirdPartyInvites: Pick<ThirdPartyInvites, 'invite'>
   readonly limits: Pick<RateLimits, 'consume'>
   readonly defaultVersion: string
   readonly encryptionDefault: 'all' | 'invite' | 'off'
@@ -65,9 +67,10 @@ export class RoomCreation {
   }
 
   /**
-   * Makes a room and invites its first users.
+   * Makes a room and invites its first users; those who are invited by address once the room is there.
    * @returns the room's id
-   * @throws M_UNSUPPORTED_ROOM_VERSION, M_ROOM_IN_USE, M_INVALID_ROOM_STATE, M_BAD_JSON, M_FORBIDDEN
+   * @throws M_UNSUPPORTED_ROOM_VERSION, M_ROOM_IN_USE, M_INVALID_ROOM_STATE, M_BAD_JSON, M_FORBIDDEN, M_MISSING_PARAM, M_CONNECTION_FAILED where an
+   *   identity server cannot be used
    */
   async create(requester: Requester, request: RoomRequest): Promise<RoomId> {
     if (requester.rateLimited) this.#needs.limits.consume('rc_room_creation', requester.userId)
@@ -75,13 +78,12 @@ export class RoomCreation {
     const preset = this.#preset(request)
     const invitees = [...new Set(request.invite ?? [])].filter((userId) => userId !== requester.userId)
     for (const userId of invitees) if (!isUserId(userId)) throw refuse('M_INVALID_PARAM', `"${userId}" in "invite" is not a user id.`)
-    if (request.invite_3pid && request.invite_3pid.length > 0) {
-      throw refuse('M_THREEPID_DENIED', 'This server cannot invite by e-mail address or phone number.')
-    }
+    const addresses = (request.invite_3pid ?? []).map(questionOf)
     if (invitees.length > 0) await this.#needs.inviting.assertMayInvite(requester, undefined, invitees)
     const alias = request.room_alias_name === undefined ? undefined : await this.#needs.aliases.assertCreatable(requester.userId, request.room_alias_name)
     const first = await this.#firstEvents(requester, request, version, preset, invitees as UserId[], alias)
     const { room } = await this.#write(requester, request, version, first, alias)
+    for (const address of addresses) await this.#needs.thirdPartyInvites.invite(requester, room, address)
     return room.id
   }
 

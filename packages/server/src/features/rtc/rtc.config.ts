@@ -5,7 +5,7 @@ import { option, options, section } from '#platform/config/option.ts'
 export const rtcOptions = options({
   matrix_rtc: section({
     transports: option(list(mapping), { default: [], doc: 'Transports told to clients, each with its type and further keys.' }),
-  }, { doc: 'MatrixRTC (MSC4143).', effective: false }),
+  }, { doc: 'MatrixRTC (MSC4143).', effective: true }),
   turn_uris: option(list(string), { default: [], doc: 'TURN URIs given to clients.', effective: true }),
   turn_shared_secret: option(secret, { doc: 'HMAC-SHA1 credentials.', effective: true }),
   turn_shared_secret_path: option(path, { doc: 'File that holds turn_shared_secret.', effective: true }),

@@ -1,6 +1,7 @@
 /** Keeps the full-text index at the state of the events: new texts come in, edits replace, redactions take out. */
 import type { Events } from '#engine/events.ts'
 import type { EventsWork } from '#engine/events-consumer.ts'
+import type { PurgedEvent, PurgeParticipant } from '#engine/history-purging.ts'
 import type { Names } from '#engine/names.ts'
 import type { Room } from '#engine/room.ts'
 import type { StoredEvent } from '#engine/stored-event.ts'
@@ -29,7 +30,7 @@ export function keyFacet(key: keyof typeof searchKeys): string {
   return `key${searchKeys[key]}`
 }
 
-export class SearchIndexing implements EventsWork {
+export class SearchIndexing implements EventsWork, PurgeParticipant {
   readonly #needs: Needs
 
   constructor(needs: Needs) {
@@ -48,6 +49,10 @@ export class SearchIndexing implements EventsWork {
       await this.#needs.index.delete(tx, gone)
       await this.#needs.index.put(tx, documents)
     }
+  }
+
+  async purged(tx: Tx, _room: Room, events: readonly PurgedEvent[]): Promise<void> {
+    await this.#needs.index.delete(tx, events.map((event) => event.streamOrdering))
   }
 
   /** The events of a room whose text is another one since these events. */

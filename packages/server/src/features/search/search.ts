@@ -202,7 +202,11 @@ export class MessageSearch {
       const wanted = own.filter((event) =>
         // The rooms were chosen before: those that the filter names, and those that they replaced.
         !event.redactedBecause && filter.matches({ ...event.event, roomId: undefined }, related?.(event.nid)) && (event.isState || !ignored.has(event.event.sender)))
-      for (const shown of await this.#needs.visibility.filter(userId, wanted)) visible.set(shown.event.streamOrdering ?? 0, shown)
+      const asStored = new Set(wanted)
+      for (const shown of await this.#needs.visibility.filter(userId, wanted)) {
+        // What looks redacted to the user is not found by what it said.
+        if (asStored.has(shown.event)) visible.set(shown.event.streamOrdering ?? 0, shown)
+      }
     }
     return visible
   }

@@ -74,7 +74,7 @@ test('terms have bounds', () => {
 })
 
 test('long texts take little time', () => {
-  const began = performance.now()
+  const began = process.cpuUsage()
   for (const text of ['a'.repeat(60_000), '\u0301'.repeat(30_000), 'ﷺ'.repeat(20_000), '👍\u200d'.repeat(8000), '東'.repeat(20_000), 'a b '.repeat(15_000), '" '.repeat(30_000)]) wordsOf(text, 8000)
-  assert.ok(performance.now() - began < 2000)
+  assert.ok(process.cpuUsage(began).user < 2_000_000)
 })

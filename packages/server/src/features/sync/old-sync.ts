@@ -161,7 +161,7 @@ export class OldSync {
     shown.sort((a, b) => byPlace(a.event, b.event))
     const joined = [...mine.values()].filter(({ membership }) => membership === 'join').map(({ room }) => room)
     const ephemeral = await this.#ephemeral(userId, since, now, watched ? (watched.isCurrent ? [watched.room] : []) : joined, watched?.room)
-    return { chunk: [...(await clientEvents.format(request, shown)), ...ephemeral], position }
+    return { chunk: [...(await clientEvents.format(request, shown, { old: true })), ...ephemeral], position }
   }
 
   async #visible(userId: UserId, events: readonly StoredEvent[]) {
@@ -250,7 +250,7 @@ export class OldSync {
       room, userId: asking.userId, after: Number.MIN_SAFE_INTEGER, upTo, limit: Math.min(limit, mostMessages), filter: allEvents,
       ignored: await accountData.ignoredBy(asking.userId), recent: undefined,
     })
-    const messages = await clientEvents.format(asking, timeline.shown)
+    const messages = await clientEvents.format(asking, timeline.shown, { old: true })
     const state = await states.all(room, view.root)
     const data = membership ? [...(await accountData.roomFor(asking.userId, room.id))].map(([type, content]) => ({ type, content })) : []
     // A token that /events goes on from as well, which is how rooms are previewed.
@@ -259,7 +259,7 @@ export class OldSync {
       `"room_id":${JSON.stringify(room.id)}`,
       ...(membership ? [`"membership":"${membership.membership}"`] : []),
       `"messages":{"start":${JSON.stringify(timeline.previous ?? end)},"end":${JSON.stringify(end)},"chunk":[${messages.join(',')}]}`,
-      `"state":[${(await clientEvents.format(asking, state.map((event) => ({ event })))).join(',')}]`,
+      `"state":[${(await clientEvents.format(asking, state.map((event) => ({ event })), { old: true })).join(',')}]`,
       `"visibility":"${(await isPublished(room)) ? 'public' : 'private'}"`,
       `"account_data":[${accountDataEvents(data).join(',')}]`,
     ]

@@ -50,7 +50,8 @@ export class RoomSections {
   async joined(context: SyncContext, change: RoomChange, isNew: boolean): Promise<string | undefined> {
     const { room } = change.membership
     const isFull = isNew || context.fullState
-    const timeline = await this.#timeline(context, change, isNew, context.upTo.events)
+    const readableRoot = once(() => this.#states.rootAt(room, context.upTo.events))
+    const timeline = await this.#timeline(context, change, isNew, context.upTo.events, readableRoot)
     if (!isNew && context.since && !change.recent && !timeline.newest) this.#news.quiet(room.nid, context.since.events, context.upTo.events)
     const endRoot = this.#endRoot(room, timeline, context.upTo.events)
     const summary = isFull || mayChangeMembers(change, timeline) ? await this.#summaries.of(room, await endRoot(), context.userId) : undefined
@@ -104,24 +105,26 @@ export class RoomSections {
     return event && `{"${name}":{"events":[${(await this.#sources.prejoinState.of(event)).join(',')}]}}`
   }
 
-  #timeline(context: SyncContext, change: RoomChange, isNew: boolean, upTo: number): Promise<Timeline> {
+  #timeline(context: SyncContext, change: RoomChange, isNew: boolean, upTo: number, readableRoot?: () => Promise<number>): Promise<Timeline> {
     const recent = isNew ? undefined : change.recent
     return this.#timelines.load({
       room: change.membership.room, userId: context.userId, upTo, filter: context.filter.timeline, limit: context.timelineLimit, ignored: context.ignored,
+      readableRoot,
       after: isNew ? Number.MIN_SAFE_INTEGER : (context.since?.events ?? Number.MIN_SAFE_INTEGER),
       recent: recent && upTo < context.upTo.events ? recent.filter((event) => (event.streamOrdering ?? 0) <= upTo) : recent,
     })
   }
 
   #endRoot(room: Room, timeline: Timeline, upTo: number): () => Promise<number> {
-    let root: Promise<number> | undefined
-    return () => (root ??= timeline.newest ? this.#states.rootAfter(timeline.newest) : this.#states.rootAt(room, upTo))
+    return once(() => (timeline.newest ? this.#states.rootAfter(timeline.newest) : this.#states.rootAt(room, upTo)))
   }
 
   #timelineText(context: SyncContext, timeline: Timeline, events: readonly string[], newlyJoined: boolean): string {
     const { shown, limited } = timeline
-    const previous = timeline.previous ?? formatSyncToken(context.upTo)
     const isLimited = limited || (newlyJoined && shown[0]?.event.event.type !== 'm.room.create')
+    // A first sync that tells a whole room has nothing before it to point to: as from Synapse, its token reads the room from the end.
+    const isWhole = context.since === undefined && !isLimited
+    const previous = (isWhole ? undefined : timeline.previous) ?? formatSyncToken(context.upTo)
     return `"timeline":{"events":[${events.join(',')}],"limited":${isLimited},"prev_batch":${JSON.stringify(previous)}}`
   }
 
@@ -194,4 +197,10 @@ function countText({ notificationCount, highlightCount }: UnreadCount): string {
 function mayChangeMembers(change: RoomChange, timeline: Timeline): boolean {
   if (change.recent) return change.recent.some((event) => event.event.type === 'm.room.member')
   return timeline.isComplete ? timeline.shown.some((item) => item.event.event.type === 'm.room.member') : timeline.newest !== undefined
+}
+
+/** Work that is done when it is first asked for, and then known. */
+function once<Result>(work: () => Promise<Result>): () => Promise<Result> {
+  let result: Promise<Result> | undefined
+  return () => (result ??= work())
 }

@@ -170,3 +170,25 @@ test('how many keys the device has left', async (t) => {
   assert.deepEqual(answer.device_one_time_keys_count, { signed_curve25519: 0 })
   assert.deepEqual(answer.device_unused_fallback_key_types, [])
 })
+
+test('who comes back sees current state in the timeline, also what was set while the history was hidden, without what it replaced', async (t) => {
+  const server = await testServer(t)
+  const { alice, bob, room } = await server.withRoom()
+  const carol = await server.register('carol')
+  const at = `/rooms/${encodeURIComponent(room)}`
+  await alice.put(`${at}/state/m.room.history_visibility`, { history_visibility: 'joined' }).ok()
+  await alice.put(`${at}/state/m.room.topic`, { topic: 'before' }).ok()
+  await bob.post(`${at}/leave`, {}).ok()
+  const { next_batch: since } = await bob.get('/sync?timeout=0').ok()
+  await alice.put(`${at}/state/m.room.topic`, { topic: 'hidden' }).ok()
+  await carol.post(`/join/${encodeURIComponent(room)}`, {}).ok()
+  await alice.put(`${at}/state/m.room.topic`, { topic: 'current' }).ok()
+  await alice.put(`${at}/send/m.room.message/1`, { msgtype: 'm.text', body: 'a secret' }).ok()
+  await bob.post(`/join/${encodeURIComponent(room)}`, {}).ok()
+  const body = await bob.get(`/sync?timeout=0&since=${encodeURIComponent(String(since))}`).ok()
+  const { timeline } = (body['rooms'] as { join: Record<string, { timeline: { events: { type: string; state_key?: string; content: object }[] } }> }).join[room] ?? {}
+  assert.deepEqual(timeline?.events.slice(-3).map((event) => [event.type, event.state_key]), [
+    ['m.room.member', carol.userId], ['m.room.topic', ''], ['m.room.member', bob.userId],
+  ])
+  assert.doesNotMatch(JSON.stringify(body), /hidden|a secret/)
+})

@@ -23,6 +23,8 @@ export interface TimelineRequest {
   readonly ignored: ReadonlySet<string>
   /** All events of the range, oldest first, where memory has them. */
   readonly recent: readonly StoredEvent[] | undefined
+  /** Root of the state that the user may read: events that hold it are shown also where the history of their time is hidden. */
+  readonly readableRoot?: (() => Promise<number>) | undefined
 }
 
 /** A timeline. */
@@ -45,9 +47,9 @@ const largestPage = 500
 const maxPages = 20
 
 export class Timelines {
-  readonly #sources: Pick<SyncSources, 'events' | 'visibility' | 'related'>
+  readonly #sources: Pick<SyncSources, 'events' | 'visibility' | 'related' | 'states'>
 
-  constructor(sources: Pick<SyncSources, 'events' | 'visibility' | 'related'>) {
+  constructor(sources: Pick<SyncSources, 'events' | 'visibility' | 'related' | 'states'>) {
     this.#sources = sources
   }
 
@@ -91,13 +93,30 @@ export class Timelines {
   }
 
   async #visible(request: TimelineRequest, page: readonly StoredEvent[]): Promise<VisibleEvent[]> {
-    const { filter, ignored, userId } = request
-    if (filter.matchesEverything && ignored.size === 0) return this.#sources.visibility.filter(userId, page)
+    const { filter, ignored } = request
+    if (filter.matchesEverything && ignored.size === 0) return this.#readable(request, page)
     const related = filter.needsRelations
       ? await this.#sources.related.lookUp(request.room, page)
       : undefined
     const wanted = page.filter((stored) =>
       filter.matches(stored.event, related?.(stored.nid)) && (stored.isState || !ignored.has(stored.event.sender)))
-    return this.#sources.visibility.filter(userId, wanted)
+    return this.#readable(request, wanted)
+  }
+
+  async #readable({ userId, room, readableRoot }: TimelineRequest, events: readonly StoredEvent[]): Promise<VisibleEvent[]> {
+    const { visibility, states } = this.#sources
+    const visible = await visibility.filter(userId, events)
+    if (visible.length === events.length || !readableRoot) return visible
+    const shown = new Map(visible.map((item) => [item.event.nid, item]))
+    const readable: VisibleEvent[] = []
+    for (const event of events) {
+      const item = shown.get(event.nid)
+      const { type, stateKey } = event.event
+      if (item) readable.push(item)
+      else if (stateKey !== undefined && !event.rejected && (await states.nidOf(room, await readableRoot(), type, stateKey)) === event.nid) {
+        readable.push({ event })
+      }
+    }
+    return readable
   }
 }

@@ -196,6 +196,8 @@ function firstState(userId: UserId, old: OldRoom, version: RoomVersion, newCreat
     const event = found(type)
     if (event) proposals.push(state(userId, type, event.event.content))
   }
+  // Said aloud what counts anyhow: clients wait for the state that every new room has.
+  if (!found('m.room.guest_access')) proposals.push(state(userId, 'm.room.guest_access', { guest_access: 'forbidden' }))
   proposals.push(state(userId, 'm.room.join_rules', joinRules(found('m.room.join_rules'), version)))
   const alias = found('m.room.canonical_alias')
   if (alias) proposals.push(state(userId, 'm.room.canonical_alias', alias.event.content))

@@ -106,9 +106,9 @@ export class UserDirectoryStore {
       .innerJoin('user_directory', (join) => join.on(sql<boolean>`user_directory.user_id = found.user_id`))
       .leftJoin('users', (join) => join.on(sql<boolean>`users.user_id = found.user_id`))
       .select([sql<UserId>`user_directory.user_id`.as('user_id'), 'user_directory.display_name', 'user_directory.avatar_url'])
-      .where(sql<SqlBool>`user_directory.user_id <> ${query.searcher}`)
       .where(sql<SqlBool>`(users.user_id IS NULL OR (users.is_deactivated = 0 AND COALESCE(users.user_type, '') <> 'support'))`)
-    if (!query.everybody) select = select.where(this.#visible(query.searcherNid))
+    if (query.everybody) select = select.where(sql<SqlBool>`user_directory.user_id <> ${query.searcher}`)
+    else select = select.where(this.#visible(query))
     if (!query.showLocked) select = select.where(sql<SqlBool>`(users.is_locked IS NULL OR users.is_locked = 0)`)
     if (query.localOnly) select = select.where('users.user_id', 'is not', null)
     return run(this.#database, select.orderBy('found.is_whole', 'desc').orderBy('user_directory.user_id').limit(query.limit))
@@ -120,10 +120,10 @@ export class UserDirectoryStore {
     return run(this.#database, db.selectFrom('user_directory_words').selectAll().where(anyOf(this.#database.dialect, sql.ref('user_id'), userIds)))
   }
 
-  /** Who is in a room that everybody may join or read, or in one that the searcher is in. */
-  #visible(searcherNid: number | undefined): RawBuilder<SqlBool> {
+  /** Who is in a room that everybody may join or read, the searcher as well, or in one that the searcher is in. */
+  #visible({ searcher, searcherNid }: UserQuery): RawBuilder<SqlBool> {
     const shared = searcherNid === undefined ? sql`` : sql`OR EXISTS (
-      SELECT 1 FROM memberships mine WHERE mine.user_nid = ${searcherNid} AND mine.membership = 'join' AND mine.room_nid = theirs.room_nid)`
+      SELECT 1 FROM memberships mine WHERE user_directory.user_id <> ${searcher} AND mine.user_nid = ${searcherNid} AND mine.membership = 'join' AND mine.room_nid = theirs.room_nid)`
     return sql<SqlBool>`EXISTS (
       SELECT 1 FROM interned_strings JOIN memberships theirs ON theirs.user_nid = interned_strings.string_nid
       LEFT JOIN open_rooms ON open_rooms.room_nid = theirs.room_nid

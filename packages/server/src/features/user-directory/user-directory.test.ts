@@ -35,6 +35,7 @@ test('who finds whom', async (t) => {
   assert.deepEqual(await search(carol, 'bob'), [])
   const room = String((await bob.post('/createRoom', { preset: 'public_chat' }).ok())['room_id'])
   assert.deepEqual(await search(carol, 'bob'), ['bob'])
+  assert.deepEqual(await search(bob, 'bob'), ['bob'], 'who is in a room that all may join also finds themselves')
   await bob.put(`${at(room)}/state/m.room.join_rules/`, { join_rule: 'invite' }).ok()
   assert.deepEqual(await search(carol, 'bob'), [])
   await bob.put(`${at(room)}/state/m.room.history_visibility/`, { history_visibility: 'world_readable' }).ok()

@@ -55,7 +55,8 @@ function readNumber({ data }: Setting): number | undefined {
   return typeof data === 'number' && Number.isFinite(data) ? data : undefined
 }
 
-export const boolean = scalar('boolean', 'true or false, without quotes', ({ data }) => (typeof data === 'boolean' ? data : undefined))
+/** An empty text is no, as generated configurations write it. */
+export const boolean = scalar('boolean', 'true or false, without quotes', ({ data }) => (typeof data === 'boolean' ? data : data === '' ? false : undefined))
 export const string = scalar('string', 'a text', readText)
 export const number = scalar('number', 'a number, without quotes', readNumber)
 export const integer = scalar('integer', 'a whole number, without quotes', (setting) => {

@@ -54,6 +54,11 @@ export function numbersIn(dialect: Dialect, list: readonly number[] | Placeholde
     : sql<{ number: number }>`(SELECT value AS number FROM json_each(${list}))`
 }
 
+/** A text column as a JSON string, quotes included. */
+export function jsonString(dialect: Dialect, column: Expression<unknown> | RawBuilder<unknown>): RawBuilder<string> {
+  return dialect === 'postgres' ? sql<string>`to_json(${column})::text` : sql<string>`json_quote(${column})`
+}
+
 /** Pairs on their way to `pairs`. Those with a NUL character are left out: no text in a database has one, so they match nothing. */
 export function pairsText(list: readonly (readonly [string, string])[]): string {
   return JSON.stringify(list.filter(([first, second]) => !first.includes('\0') && !second.includes('\0')))

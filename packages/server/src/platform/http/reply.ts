@@ -1,5 +1,5 @@
 /** Forms of a handler's answer that are not simply an object to serialise. */
-import type { Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 
 /** A JSON text that is sent as it is: the hot paths stitch theirs from stored fragments. */
 export class JsonText {
@@ -50,4 +50,10 @@ export function withStatus<Value>(status: number, value: Value, headers?: Readon
 /** Redirects the browser with 302 Found (or another status of the 3xx class). */
 export function redirect(location: string, status = 302): RawReply {
   return new RawReply({ status, headers: { Location: location } })
+}
+
+/** A JSON text that is sent part by part while it is made, so that memory never holds the whole. */
+export function jsonParts(parts: AsyncIterable<string>): RawReply {
+  const headers = { 'Content-Type': 'application/json', 'Cache-Control': 'no-cache, no-store, must-revalidate', 'Referrer-Policy': 'no-referrer' }
+  return new RawReply({ headers, body: Readable.from(parts) })
 }

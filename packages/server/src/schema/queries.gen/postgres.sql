@@ -48,6 +48,9 @@ select * from "users" where "user_id" = $1;
 -- accounts.deleteThreepids
 delete from "user_threepids" where "user_id" = $1;
 
+-- accounts.erased
+select "user_id" from "users" where "is_erased" = $1;
+
 -- accounts.insert
 insert into "users" ("user_id", "folded_id", "password_hash", "created_ts", "is_guest", "is_admin", "is_deactivated", "is_erased", "is_locked", "is_suspended", "is_shadow_banned", "is_approved", "is_leaving", "user_type", "appservice_id") values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15);
 
@@ -88,7 +91,7 @@ delete from "cross_signing_keys" where "user_id" = $1 and "key_type" = ANY($2);
 delete from "user_signatures" where "signer_user_id" = $1;
 
 -- crossSigning.deleteByTarget
-delete from "user_signatures" where "target_user_id" = $1;
+delete from "user_signatures" where "target_user_id" = $1 returning "signer_user_id";
 
 -- crossSigning.ofUsers
 select * from "cross_signing_keys" where "user_id" = ANY($1);
@@ -100,7 +103,43 @@ insert into "cross_signing_keys" ("user_id", "key_type", "public_key", "json") v
 insert into "user_signatures" ("signer_user_id", "target_user_id", "target_key", "signing_key_id", "signature") values ($1, $2, $3, $4, $5) on conflict ("signer_user_id", "target_user_id") do update set "target_key" = "excluded"."target_key", "signing_key_id" = "excluded"."signing_key_id", "signature" = "excluded"."signature";
 
 -- crossSigning.signatures
-select * from "user_signatures" where "signer_user_id" = $1 and "target_user_id" = ANY($2);
+select * from "user_signatures" where "signer_user_id" = ANY($1);
+
+-- delayedEvents.byTransaction
+select "delay_id" from "delayed_events" where "txn_key" = $1;
+
+-- delayedEvents.cancelOf
+update "delayed_events" set "send_ts" = $1, "finalised_ts" = $2 where "user_id" = $3 and "send_ts" is not null returning "delay_id";
+
+-- delayedEvents.due
+select * from "delayed_events" where "send_ts" <= $1 order by "send_ts", "delay_id" limit $2;
+
+-- delayedEvents.finalise
+update "delayed_events" set "send_ts" = $1, "finalised_ts" = $2, "event_id" = $3, "error" = $4 where "delay_id" = $5 and "send_ts" <= $6 returning "delay_id";
+
+-- delayedEvents.forget
+delete from "delayed_events" where "finalised_ts" < $1;
+
+-- delayedEvents.insert
+insert into "delayed_events" ("delay_id", "user_id", "device_id", "txn_key", "room_nid", "event_type", "state_key", "content", "delay_ms", "running_since", "send_ts", "finalised_ts", "event_id", "error") values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14);
+
+-- delayedEvents.next
+select min("send_ts") as "send_ts" from "delayed_events";
+
+-- delayedEvents.one
+select * from "delayed_events" where "delay_id" = $1;
+
+-- delayedEvents.postpone
+update "delayed_events" set "send_ts" = $1 where "delay_id" = $2 and "send_ts" is not null;
+
+-- delayedEvents.restart
+update "delayed_events" set "running_since" = $1, "send_ts" = delay_ms + $2 where "delay_id" = $3 and "send_ts" is not null returning "send_ts";
+
+-- delayedEvents.scheduledOf
+select * from "delayed_events" where "user_id" = $1 and "send_ts" is not null order by "send_ts", "delay_id";
+
+-- delayedEvents.scheduledStates
+select "delay_id", "user_id", "room_nid", "event_type", "state_key" from "delayed_events" where "send_ts" is not null and "state_key" is not null;
 
 -- deviceLists.record
 insert into "device_list_changes" ("user_id", "only_for", "stream_id") values ($1, $2, $3) on conflict ("user_id", "only_for") do update set "stream_id" = "excluded"."stream_id";
@@ -258,6 +297,12 @@ insert into "user_filters" ("user_id", "filter_nid", "filter_hash", "filter_json
 -- filters.last
 select max("filter_nid") as "last" from "user_filters" where "user_id" = $1;
 
+-- historyPurging.delete
+delete from "events" where "event_nid" = ANY($1);
+
+-- historyPurging.page
+select event_id as "event_id", "event_nid", stream_ordering as "stream_ordering", "received_ts", "state_key_nid", "type_nid" from "events" where "room_nid" = $1 and rejected = 0 AND soft_failed = 0 and "stream_ordering" > $2 order by "stream_ordering" limit $3;
+
 -- keyBackup.bump
 update "key_backup_versions" set "etag" = etag + $1, "key_count" = key_count + $2 where "user_id" = $3 and "version" = $4 and "deleted" = $5 returning "version", "algorithm", "auth_data", "etag", "key_count", "deleted";
 
@@ -268,7 +313,7 @@ insert into "key_backup_versions" ("user_id", "version", "algorithm", "auth_data
 delete from "key_backup_sessions" where "user_id" = $1 and "version" = $2;
 
 -- keyBackup.known
-select "user_id", "version", "room_id", "session_id", "first_message_index", "forwarded_count", "is_verified" from "key_backup_sessions" where "user_id" = $1 and "version" = $2 and "session_id" = ANY($3);
+select "wanted"."first" as "room_id", "wanted"."second" as "session_id", "first_message_index", "forwarded_count", "is_verified" from (SELECT pair->>0 AS first, pair->>1 AS second FROM jsonb_array_elements($1::text::jsonb) AS pair) as "wanted" left join "key_backup_sessions" as "known" on "known"."user_id" = $2 and "known"."version" = $3 and "known"."room_id" = "wanted"."first" and "known"."session_id" = "wanted"."second";
 
 -- keyBackup.latest
 select "version", "algorithm", "auth_data", "etag", "key_count", "deleted" from "key_backup_versions" where "user_id" = $1 and "deleted" = $2 order by "version" desc limit $3;
@@ -282,8 +327,17 @@ select max("version") as "last", sum(1 - deleted) as "live" from "key_backup_ver
 -- keyBackup.one
 select "version", "algorithm", "auth_data", "etag", "key_count", "deleted" from "key_backup_versions" where "user_id" = $1 and "version" = $2;
 
+-- keyBackup.session
+select * from "key_backup_sessions" where "user_id" = $1 and "version" = $2 and "room_id" = $3 and "session_id" = $4;
+
 -- keyBackup.setAuthData
 update "key_backup_versions" set "auth_data" = $1 where "user_id" = $2 and "version" = $3;
+
+-- keyBackup.texts.all
+select "room_id", string_agg(to_json("session_id")::text || ':{"first_message_index":' || first_message_index || ',"forwarded_count":' || forwarded_count || ',"is_verified":' || CASE WHEN is_verified = 1 THEN 'true' ELSE 'false' END || ',"session_data":' || session_data || '}', ',') as "text", max(session_id) as "last", count(*) as "size" from (select * from "key_backup_sessions" where "user_id" = $1 and "version" = $2 and (room_id, session_id) > ($3, $4) order by "room_id", "session_id" limit $5) as "page" group by "room_id" order by "room_id";
+
+-- keyBackup.texts.room
+select "room_id", string_agg(to_json("session_id")::text || ':{"first_message_index":' || first_message_index || ',"forwarded_count":' || forwarded_count || ',"is_verified":' || CASE WHEN is_verified = 1 THEN 'true' ELSE 'false' END || ',"session_data":' || session_data || '}', ',') as "text", max(session_id) as "last", count(*) as "size" from (select * from "key_backup_sessions" where "user_id" = $1 and "version" = $2 and room_id = $3 AND session_id > $4 order by "room_id", "session_id" limit $5) as "page" group by "room_id" order by "room_id";
 
 -- keys.dehydrated
 select "device_id", "device_data" from "dehydrated_devices" where "user_id" = $1;
@@ -468,6 +522,9 @@ delete from "unpruned_redactions" where "event_nid" = $1;
 -- redactionPruning.due
 select "event_nid" from "unpruned_redactions" where "redacted_ts" <= $1 order by "redacted_ts" limit $2;
 
+-- redactionPruning.isWaiting
+select "event_nid" from "unpruned_redactions" where "event_nid" = $1;
+
 -- redactionPruning.overwrite
 update "events" set "json" = $1 where "event_nid" = $2;
 
@@ -501,6 +558,12 @@ select "event_nid" from "event_relations" where "room_nid" = $1 limit $2;
 -- relations.children
 select "relates_to", "relation_type", "events"."event_nid", events.event_id as "event_id", "sender_nid", "type_nid", "topological_ordering", "stream_ordering", "origin_server_ts" from "event_relations" inner join "events" on "events"."event_nid" = "event_relations"."event_nid" where "events"."redacted_by_nid" is null and "events"."rejected" = $1 and "events"."soft_failed" = $2 and "event_relations"."room_nid" = $3 and "relates_to" = ANY($4) and "events"."stream_ordering" is not null;
 
+-- relations.deleteRelations
+delete from "event_relations" where "event_nid" = ANY($1);
+
+-- relations.deleteThreads
+delete from "threads" where "room_nid" = $1 and "root_id" = ANY($2);
+
 -- relations.parentsOf
 select "event_relations"."room_nid", "relates_to" from "event_relations" inner join "events" on "events"."event_nid" = "event_relations"."event_nid" where "events"."event_id" = ANY($1);
 
@@ -521,6 +584,9 @@ select "room_nid", "room_id", "room_version" from "rooms" where "room_nid" = ANY
 
 -- rooms.insert
 insert into "rooms" ("room_nid", "room_id", "room_version", "creator_nid", "created_ts") values ($1, $2, $3, $4, $5);
+
+-- rooms.page
+select "room_nid", "room_id", "room_version" from "rooms" where "room_nid" > $1 order by "room_nid" limit $2;
 
 -- sessions.byHash
 select * from "access_tokens" where "token_hash" = $1;

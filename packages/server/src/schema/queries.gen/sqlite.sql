@@ -48,6 +48,9 @@ select * from "users" where "user_id" = ?;
 -- accounts.deleteThreepids
 delete from "user_threepids" where "user_id" = ?;
 
+-- accounts.erased
+select "user_id" from "users" where "is_erased" = ?;
+
 -- accounts.insert
 insert into "users" ("user_id", "folded_id", "password_hash", "created_ts", "is_guest", "is_admin", "is_deactivated", "is_erased", "is_locked", "is_suspended", "is_shadow_banned", "is_approved", "is_leaving", "user_type", "appservice_id") values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
@@ -88,7 +91,7 @@ delete from "cross_signing_keys" where "user_id" = ? and "key_type" IN (SELECT v
 delete from "user_signatures" where "signer_user_id" = ?;
 
 -- crossSigning.deleteByTarget
-delete from "user_signatures" where "target_user_id" = ?;
+delete from "user_signatures" where "target_user_id" = ? returning "signer_user_id";
 
 -- crossSigning.ofUsers
 select * from "cross_signing_keys" where "user_id" IN (SELECT value FROM json_each(?));
@@ -100,7 +103,43 @@ insert into "cross_signing_keys" ("user_id", "key_type", "public_key", "json") v
 insert into "user_signatures" ("signer_user_id", "target_user_id", "target_key", "signing_key_id", "signature") values (?, ?, ?, ?, ?) on conflict ("signer_user_id", "target_user_id") do update set "target_key" = "excluded"."target_key", "signing_key_id" = "excluded"."signing_key_id", "signature" = "excluded"."signature";
 
 -- crossSigning.signatures
-select * from "user_signatures" where "signer_user_id" = ? and "target_user_id" IN (SELECT value FROM json_each(?));
+select * from "user_signatures" where "signer_user_id" IN (SELECT value FROM json_each(?));
+
+-- delayedEvents.byTransaction
+select "delay_id" from "delayed_events" where "txn_key" = ?;
+
+-- delayedEvents.cancelOf
+update "delayed_events" set "send_ts" = ?, "finalised_ts" = ? where "user_id" = ? and "send_ts" is not null returning "delay_id";
+
+-- delayedEvents.due
+select * from "delayed_events" where "send_ts" <= ? order by "send_ts", "delay_id" limit ?;
+
+-- delayedEvents.finalise
+update "delayed_events" set "send_ts" = ?, "finalised_ts" = ?, "event_id" = ?, "error" = ? where "delay_id" = ? and "send_ts" <= ? returning "delay_id";
+
+-- delayedEvents.forget
+delete from "delayed_events" where "finalised_ts" < ?;
+
+-- delayedEvents.insert
+insert into "delayed_events" ("delay_id", "user_id", "device_id", "txn_key", "room_nid", "event_type", "state_key", "content", "delay_ms", "running_since", "send_ts", "finalised_ts", "event_id", "error") values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- delayedEvents.next
+select min("send_ts") as "send_ts" from "delayed_events";
+
+-- delayedEvents.one
+select * from "delayed_events" where "delay_id" = ?;
+
+-- delayedEvents.postpone
+update "delayed_events" set "send_ts" = ? where "delay_id" = ? and "send_ts" is not null;
+
+-- delayedEvents.restart
+update "delayed_events" set "running_since" = ?, "send_ts" = delay_ms + ? where "delay_id" = ? and "send_ts" is not null returning "send_ts";
+
+-- delayedEvents.scheduledOf
+select * from "delayed_events" where "user_id" = ? and "send_ts" is not null order by "send_ts", "delay_id";
+
+-- delayedEvents.scheduledStates
+select "delay_id", "user_id", "room_nid", "event_type", "state_key" from "delayed_events" where "send_ts" is not null and "state_key" is not null;
 
 -- deviceLists.record
 insert into "device_list_changes" ("user_id", "only_for", "stream_id") values (?, ?, ?) on conflict ("user_id", "only_for") do update set "stream_id" = "excluded"."stream_id";
@@ -258,6 +297,12 @@ insert into "user_filters" ("user_id", "filter_nid", "filter_hash", "filter_json
 -- filters.last
 select max("filter_nid") as "last" from "user_filters" where "user_id" = ?;
 
+-- historyPurging.delete
+delete from "events" where "event_nid" IN (SELECT value FROM json_each(?));
+
+-- historyPurging.page
+select event_id as "event_id", "event_nid", stream_ordering as "stream_ordering", "received_ts", "state_key_nid", "type_nid" from "events" where "room_nid" = ? and rejected = 0 AND soft_failed = 0 and "stream_ordering" > ? order by "stream_ordering" limit ?;
+
 -- keyBackup.bump
 update "key_backup_versions" set "etag" = etag + ?, "key_count" = key_count + ? where "user_id" = ? and "version" = ? and "deleted" = ? returning "version", "algorithm", "auth_data", "etag", "key_count", "deleted";
 
@@ -268,7 +313,7 @@ insert into "key_backup_versions" ("user_id", "version", "algorithm", "auth_data
 delete from "key_backup_sessions" where "user_id" = ? and "version" = ?;
 
 -- keyBackup.known
-select "user_id", "version", "room_id", "session_id", "first_message_index", "forwarded_count", "is_verified" from "key_backup_sessions" where "user_id" = ? and "version" = ? and "session_id" IN (SELECT value FROM json_each(?));
+select "wanted"."first" as "room_id", "wanted"."second" as "session_id", "first_message_index", "forwarded_count", "is_verified" from (SELECT value->>0 AS first, value->>1 AS second FROM json_each(?)) as "wanted" left join "key_backup_sessions" as "known" on "known"."user_id" = ? and "known"."version" = ? and "known"."room_id" = "wanted"."first" and "known"."session_id" = "wanted"."second";
 
 -- keyBackup.latest
 select "version", "algorithm", "auth_data", "etag", "key_count", "deleted" from "key_backup_versions" where "user_id" = ? and "deleted" = ? order by "version" desc limit ?;
@@ -282,8 +327,17 @@ select max("version") as "last", sum(1 - deleted) as "live" from "key_backup_ver
 -- keyBackup.one
 select "version", "algorithm", "auth_data", "etag", "key_count", "deleted" from "key_backup_versions" where "user_id" = ? and "version" = ?;
 
+-- keyBackup.session
+select * from "key_backup_sessions" where "user_id" = ? and "version" = ? and "room_id" = ? and "session_id" = ?;
+
 -- keyBackup.setAuthData
 update "key_backup_versions" set "auth_data" = ? where "user_id" = ? and "version" = ?;
+
+-- keyBackup.texts.all
+select "room_id", string_agg(json_quote("session_id") || ':{"first_message_index":' || first_message_index || ',"forwarded_count":' || forwarded_count || ',"is_verified":' || CASE WHEN is_verified = 1 THEN 'true' ELSE 'false' END || ',"session_data":' || session_data || '}', ',') as "text", max(session_id) as "last", count(*) as "size" from (select * from "key_backup_sessions" where "user_id" = ? and "version" = ? and (room_id, session_id) > (?, ?) order by "room_id", "session_id" limit ?) as "page" group by "room_id" order by "room_id";
+
+-- keyBackup.texts.room
+select "room_id", string_agg(json_quote("session_id") || ':{"first_message_index":' || first_message_index || ',"forwarded_count":' || forwarded_count || ',"is_verified":' || CASE WHEN is_verified = 1 THEN 'true' ELSE 'false' END || ',"session_data":' || session_data || '}', ',') as "text", max(session_id) as "last", count(*) as "size" from (select * from "key_backup_sessions" where "user_id" = ? and "version" = ? and room_id = ? AND session_id > ? order by "room_id", "session_id" limit ?) as "page" group by "room_id" order by "room_id";
 
 -- keys.dehydrated
 select "device_id", "device_data" from "dehydrated_devices" where "user_id" = ?;
@@ -468,6 +522,9 @@ delete from "unpruned_redactions" where "event_nid" = ?;
 -- redactionPruning.due
 select "event_nid" from "unpruned_redactions" where "redacted_ts" <= ? order by "redacted_ts" limit ?;
 
+-- redactionPruning.isWaiting
+select "event_nid" from "unpruned_redactions" where "event_nid" = ?;
+
 -- redactionPruning.overwrite
 update "events" set "json" = ? where "event_nid" = ?;
 
@@ -501,6 +558,12 @@ select "event_nid" from "event_relations" where "room_nid" = ? limit ?;
 -- relations.children
 select "relates_to", "relation_type", "events"."event_nid", events.event_id as "event_id", "sender_nid", "type_nid", "topological_ordering", "stream_ordering", "origin_server_ts" from "event_relations" inner join "events" on "events"."event_nid" = "event_relations"."event_nid" where "events"."redacted_by_nid" is null and "events"."rejected" = ? and "events"."soft_failed" = ? and "event_relations"."room_nid" = ? and "relates_to" IN (SELECT value FROM json_each(?)) and "events"."stream_ordering" is not null;
 
+-- relations.deleteRelations
+delete from "event_relations" where "event_nid" IN (SELECT value FROM json_each(?));
+
+-- relations.deleteThreads
+delete from "threads" where "room_nid" = ? and "root_id" IN (SELECT value FROM json_each(?));
+
 -- relations.parentsOf
 select "event_relations"."room_nid", "relates_to" from "event_relations" inner join "events" on "events"."event_nid" = "event_relations"."event_nid" where "events"."event_id" IN (SELECT value FROM json_each(?));
 
@@ -521,6 +584,9 @@ select "room_nid", "room_id", "room_version" from "rooms" where "room_nid" IN (S
 
 -- rooms.insert
 insert into "rooms" ("room_nid", "room_id", "room_version", "creator_nid", "created_ts") values (?, ?, ?, ?, ?);
+
+-- rooms.page
+select "room_nid", "room_id", "room_version" from "rooms" where "room_nid" > ? order by "room_nid" limit ?;
 
 -- sessions.byHash
 select * from "access_tokens" where "token_hash" = ?;

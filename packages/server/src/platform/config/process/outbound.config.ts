@@ -12,15 +12,15 @@ export const outboundOptions = options({
   ip_range_blacklist: option(list(string), {
     default: privateRanges,
     doc: 'Address ranges that outgoing requests must not reach.',
-    effective: false,
+    effective: true,
   }),
-  ip_range_whitelist: option(list(string), { default: [], doc: 'Exceptions to the blacklist.', effective: false }),
+  ip_range_whitelist: option(list(string), { default: [], doc: 'Exceptions to the blacklist.', effective: true }),
   federation_ip_range_blacklist: option(list(string), {
     doc: 'Federation ip range blacklist.',
     effective: false,
     deprecated: { since: '1.25', instead: 'Use ip_range_blacklist' },
   }),
-  http_proxy: option(string, { doc: 'Outbound proxy for http targets; overrides env.', effective: false }),
-  https_proxy: option(string, { doc: 'Outbound proxy for https targets; overrides env.', effective: false }),
-  no_proxy_hosts: option(list(string), { doc: 'Hosts/IPs/CIDRs reached directly.', effective: false }),
+  http_proxy: option(string, { doc: 'Outbound proxy for http targets; overrides env.', effective: true }),
+  https_proxy: option(string, { doc: 'Outbound proxy for https targets; overrides env.', effective: true }),
+  no_proxy_hosts: option(list(string), { doc: 'Hosts/IPs/CIDRs reached directly.', effective: true }),
 })

@@ -1,0 +1,22 @@
+/** Builds the client of all requests to other servers. */
+import { GuardedClient } from '#platform/fetch/guarded-client.ts'
+import { AddressPolicy } from '#platform/fetch/ip-ranges.ts'
+import { proxySettingsOf } from '#platform/fetch/proxies.ts'
+import type { Config } from './config.ts'
+import { serverVersion } from './version.ts'
+
+/** The client with the configured address ranges and proxies; options count before the environment. */
+export function composeOutbound(config: Config, environment: Readonly<Record<string, string | undefined>>, stack: AsyncDisposableStack): GuardedClient {
+  const fromEnvironment = proxySettingsOf(environment)
+  const client = new GuardedClient({
+    policy: new AddressPolicy({ deny: config.ip_range_blacklist, allow: config.ip_range_whitelist }),
+    proxies: {
+      httpProxy: config.http_proxy ?? fromEnvironment.httpProxy, httpsProxy: config.https_proxy ?? fromEnvironment.httpsProxy,
+      noProxy: config.no_proxy_hosts ?? fromEnvironment.noProxy,
+    },
+    userAgent: `Myelin/${serverVersion}`,
+    tls: config.use_insecure_ssl_client_just_for_testing_do_not_use ? { rejectUnauthorized: false } : {},
+  })
+  stack.defer(() => client.close())
+  return client
+}
