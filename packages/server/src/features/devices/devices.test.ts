@@ -63,6 +63,7 @@ test('where devices were last seen, and whois', async (t) => {
   await bob.get(`/_synapse/admin/v1/whois/${alice}`).fails(403, 'M_FORBIDDEN')
   await admin.get('/admin/whois/@none:test.example').fails(404, 'M_NOT_FOUND')
   await server.guest().then((guest) => guest.get(`/admin/whois/${guest.userId}`).fails(403, 'M_GUEST_ACCESS_FORBIDDEN'))
+  await server.services.sessions.flush()
   clock.advance(29 * 24 * 3_600_000)
   await server.services.devices.expire()
   await server.services.accounts.settled()

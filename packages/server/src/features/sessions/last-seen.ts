@@ -43,12 +43,11 @@ export class LastSeen {
 
   /** Writes what was noted; resolves when all that was noted before has been written. A failure is logged; the notes come again. */
   flush(): Promise<void> {
-    this.#writing = this.#writing.then(() => this.#write())
+    if (this.#pending.size > 0) this.#writing = this.#writing.then(() => this.#write())
     return this.#writing
   }
 
   async #write(): Promise<void> {
-    if (this.#pending.size === 0) return
     const rows = [...this.#pending.values()]
     this.#pending = new Map()
     try {
