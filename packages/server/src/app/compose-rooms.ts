@@ -10,6 +10,7 @@ import { History, type RelatedEvents } from '#features/messages/history.ts'
 import type { HistoryRules } from '#features/messages/history.routes.ts'
 import { Messages, type Activity, type RelationPolicy } from '#features/messages/messages.ts'
 import { TransactionIds } from '#features/messages/transaction-ids.ts'
+import type { PushRules } from '#features/push-rules/push-rules.ts'
 import type { Profiles } from '#features/profiles/profiles.ts'
 import { RoomCreation } from '#features/rooms/rooms.ts'
 import { assertRetention, retentionType } from '#features/retention/room-retention.ts'
@@ -17,6 +18,7 @@ import type { RoomAliases } from '#features/rooms/room-aliases.ts'
 import { RoomReading } from '#features/rooms/room-reading.ts'
 import { IdentityServers } from '#features/third-party-invites/identity-server.ts'
 import { ThirdPartyInvites } from '#features/third-party-invites/third-party-invites.ts'
+import { CarriedSettings } from '#features/upgrades/carried-settings.ts'
 import type { CacheBudget } from '#platform/cache/cache.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Database } from '#platform/db/database.ts'
@@ -39,6 +41,7 @@ interface Inputs {
   readonly outbound: GuardedClient
   readonly engine: Engine
   readonly accountData: AccountData
+  readonly pushRules: PushRules
   readonly profiles: Profiles
   readonly accounts: MemberAccounts
   readonly logger: (name: string) => Logger
@@ -55,9 +58,11 @@ export async function composeRooms(inputs: Inputs) {
   const { config, engine, limits, accountData, profiles, aliases, relations, stack, syncPosition } = inputs
   const { memberships, writer, rooms, events, clientEvents, states } = engine
   const invitePermission = new InvitePermission({ settings: accountData, isLocal: (userId) => memberships.isLocal(userId) })
+  const carriedSettings = new CarriedSettings({ ...engine, accountData, pushRules: inputs.pushRules })
   const membership = new Membership({
     database: inputs.database, rooms, memberships, writer, profiles, limits,
     inviteFilter: invitePermission,
+    succession: carriedSettings,
     blockNonAdminInvites: config.block_non_admin_invites,
     includeProfileOnInvite: config.include_profile_data_on_invite,
     forgetOnLeave: config.forget_rooms_on_leave,
@@ -93,7 +98,7 @@ export async function composeRooms(inputs: Inputs) {
     }),
   })
   stack.defer(() => consequences.stop())
-  return { membership, membershipConsequences: consequences, invitePermission, prejoinState, messages, history, historyRules, thirdPartyInvites, roomCreation, roomReading, aliasResolver: aliases }
+  return { membership, carriedSettings, membershipConsequences: consequences, invitePermission, prejoinState, messages, history, historyRules, thirdPartyInvites, roomCreation, roomReading, aliasResolver: aliases }
 }
 
 function acceptanceOf({ auto_accept_invites: options }: Config): InviteAcceptance {

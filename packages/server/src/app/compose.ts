@@ -75,7 +75,7 @@ export async function compose(inputs: ComposeInputs) {
   const finding = composeDirectory({ ...inputs, ...identity, caches, engine, serverName, accountData: personal.accountData, syncPosition, stack })
   const roomSlices = await composeRooms({
     ...inputs, caches, limits, engine, outbound, stack,
-    accountData: personal.accountData, activity: personal.presence, profiles: identity.profiles, accounts: identity.accounts,
+    accountData: personal.accountData, pushRules: personal.pushRules, activity: personal.presence, profiles: identity.profiles, accounts: identity.accounts,
     aliases: finding.directory, relations: finding.relations, syncPosition,
   })
   const retaining = composeRetention({ ...inputs, caches, engine, stack })
@@ -83,7 +83,7 @@ export async function compose(inputs: ComposeInputs) {
   const searching = await composeSearch({
     ...inputs, engine, stack, accountData: personal.accountData, relations: finding.relations, history: roomSlices.history,
   })
-  const upgrades = new Upgrades({ ...engine, directory: finding.directory, membership: roomSlices.membership, limits, position: () => engine.eventsStream.position })
+  const upgrades = new Upgrades({ ...engine, directory: finding.directory, membership: roomSlices.membership, settings: roomSlices.carriedSettings, limits, position: () => engine.eventsStream.position })
   const autoJoin = new AutoJoin({
     ...engine, ...roomSlices, serverName, aliases: finding.directory, rules: autoJoinRules(config), logger: inputs.logger('synapse.handlers.register'),
   })

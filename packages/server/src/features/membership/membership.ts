@@ -29,6 +29,12 @@ export interface InviteFilter {
   assertMayBeInvited(inviter: UserId, invitee: UserId): Promise<void>
 }
 
+/** What happens before a user comes into a room for the first time. */
+export interface RoomSuccession {
+  /** Carries what the user has set for the room that this one replaces, if it replaces one. */
+  joining(userId: UserId, room: Room): Promise<void>
+}
+
 interface Needs {
   readonly database: Database
   readonly rooms: Rooms
@@ -36,6 +42,7 @@ interface Needs {
   readonly writer: RoomWriter
   readonly profiles: MemberProfiles
   readonly inviteFilter: InviteFilter
+  readonly succession: RoomSuccession
   readonly limits: Pick<RateLimits, 'consume'>
   readonly blockNonAdminInvites: boolean
   readonly includeProfileOnInvite: boolean
@@ -88,7 +95,10 @@ export class Membership {
     const membership = own(content, 'membership')
     if (membership === 'invite') await this.assertMayInvite(requester, room, [stateKey])
     if (membership !== 'join' || stateKey !== requester.userId) return content
-    if (requester.isGuest && !(await this.#needs.memberships.isJoined(room, stateKey))) await assertGuestsMayJoin(await this.#needs.writer.view(room))
+    if (!(await this.#needs.memberships.isJoined(room, stateKey))) {
+      if (requester.isGuest) await assertGuestsMayJoin(await this.#needs.writer.view(room))
+      await this.#needs.succession.joining(requester.userId, room)
+    }
     return this.#needs.perRoomProfiles ? content : this.memberContent(requester.userId, withoutProfile(content))
   }
 
@@ -105,6 +115,7 @@ export class Membership {
     }
     const own = this.#needs.perRoomProfiles ? content : withoutProfile(content)
     const full = await this.memberContent(requester.userId, { ...own, membership: 'join' })
+    await this.#needs.succession.joining(requester.userId, room)
     await this.#needs.writer.propose(room, async (view) => {
       const current = await membershipIn(view, requester.userId)
       if (current === 'join') return []

@@ -15,6 +15,7 @@ import {
 } from '@myelin/protocol/push/rules.ts'
 import { accountScope, type AccountData } from '#features/account-data/account-data.ts'
 import type { Cache, CacheBudget } from '#platform/cache/cache.ts'
+import { carriedRules } from './carried-rules.ts'
 import { readRules, rulesetOf, writeRules } from './stored-rules.ts'
 
 const pushRulesType = 'm.push_rules'
@@ -96,8 +97,7 @@ export class PushRules {
     await this.#change(userId, (rules) => {
       const list = rules.custom[kind]
       const known = list.find((rule) => rule.rule_id === ruleId)
-      const total = Object.values(rules.custom).reduce((sum, each) => sum + each.length, 0)
-      if (!known && total >= rulesLimit) throw refuse('M_TOO_LARGE', `You have ${rulesLimit} push rules, the most that is possible; delete one first.`)
+      if (!known && sizeOf(rules) >= rulesLimit) throw refuse('M_TOO_LARGE', `You have ${rulesLimit} push rules, the most that is possible; delete one first.`)
       return withCustom(rules, kind, placed(list, ruleFrom(kind, ruleId, body, known?.enabled ?? true), placement))
     })
   }
@@ -124,6 +124,15 @@ export class PushRules {
     if (fault !== undefined || !Array.isArray(actions)) throw refuse('M_INVALID_PARAM', `The actions are not valid: ${fault}.`)
     if (Buffer.byteLength(JSON.stringify(actions)) > ruleLimitBytes) throw refuse('M_TOO_LARGE', `A push rule has at most ${ruleLimitBytes} bytes.`)
     await this.#edit(userId, kind, ruleId, { actions })
+  }
+
+  /** Copies the rules about a room for the room that replaces it; as long as there is space for the copies. */
+  async carry(userId: UserId, from: string, to: string): Promise<void> {
+    await this.#accountData.change(userId, accountScope, pushRulesType, (stored) => {
+      const rules = readRules(stored)
+      const carried = carriedRules(rules, from, to)
+      return sizeOf(carried) === sizeOf(rules) || sizeOf(carried) > rulesLimit ? undefined : writeRules(carried)
+    })
   }
 
   #shown(userId: UserId, rules: UserPushRules): ShownRuleset {
@@ -164,6 +173,11 @@ export class PushRules {
       return withCustom(rules, kind, rules.custom[kind].map((rule) => (rule.rule_id === ruleId ? { ...rule, ...change } : rule)))
     })
   }
+}
+
+/** Number of the user's own rules. */
+function sizeOf(rules: UserPushRules): number {
+  return Object.values(rules.custom).reduce((sum, each) => sum + each.length, 0)
 }
 
 function kindOf(text: string): PushRuleKind {

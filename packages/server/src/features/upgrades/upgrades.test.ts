@@ -76,3 +76,70 @@ test('somebody with less power than the creator upgrades', async (t) => {
   assert.deepEqual((await state(bob, replacement, 'm.room.power_levels'))['users'], users)
   assert.equal((await state(bob, replacement, 'm.room.name'))['name'], 'x')
 })
+
+/** What a user has set for a room, as `setUpSettings` sets it. */
+async function settingsOf(client: TestClient, room: string): Promise<unknown> {
+  const path = `/user/${client.userId}`
+  const tags = (await client.get(`${path}${at(room)}/tags`).ok())['tags']
+  const own = await client.get(`${path}${at(room)}/account_data/org.example.own`)
+  const direct = (await client.get(`${path}/account_data/m.direct`).ok())['@friend:test.example']
+  const { global } = (await client.get('/pushrules/').ok()) as { global: Record<string, { rule_id: string; conditions?: unknown; actions: unknown }[]> }
+  const named = ['room', 'override'].flatMap((kind) => (global[kind] ?? []).filter(({ rule_id: id }) => id.includes(room)).map((rule) => [kind, rule.rule_id, rule.actions, rule.conditions]))
+  const read = await client.get(`${path}${at(room)}/account_data/m.fully_read`)
+  return { tags, own: own.body, isDirect: (direct as string[]).includes(room), named, read: read.status }
+}
+
+async function setUpSettings(client: TestClient, room: string): Promise<void> {
+  const path = `/user/${client.userId}`
+  await client.put(`${path}${at(room)}/tags/u.work`, { order: 0.5 }).ok()
+  await client.put(`${path}${at(room)}/account_data/org.example.own`, { a: 1 }).ok()
+  await client.put(`${path}/account_data/m.direct`, { '@friend:test.example': [room], '@other:test.example': ['!other:test.example'] }).ok()
+  await client.put(`/pushrules/global/room/${encodeURIComponent(room)}`, { actions: ['notify'] }).ok()
+  await client.put(`/pushrules/global/override/${encodeURIComponent(room)}`, { actions: [], conditions: [{ kind: 'event_match', key: 'room_id', pattern: room }] }).ok()
+  await client.put('/pushrules/global/override/mine', { actions: [], conditions: [{ kind: 'event_match', key: 'room_id', pattern: room }] }).ok()
+  const sent = await client.put(`${at(room)}/send/m.room.message/${client.userId}`, { body: 'x' }).ok()
+  await client.post(`${at(room)}/read_markers`, { 'm.fully_read': sent['event_id'] }).ok()
+}
+
+function carried(room: string): unknown {
+  const conditions = [{ kind: 'event_match', key: 'room_id', pattern: room }]
+  return {
+    tags: { 'u.work': { order: 0.5 } }, own: { a: 1 }, isDirect: true, read: 404,
+    named: [['room', room, ['notify'], undefined], ['override', `mine_${room}`, [], conditions], ['override', room, [], conditions]],
+  }
+}
+
+test('what users have set for the room follows them into the new one, once', async (t) => {
+  const server = await testServer(t)
+  const { alice, bob, room } = await server.withRoom({ preset: 'public_chat' })
+  const carol = await server.register('carol')
+  for (const client of [alice, bob, carol]) {
+    await client.post(`/join/${encodeURIComponent(room)}`, {}).ok()
+    await setUpSettings(client, room)
+  }
+  const replacement = String((await alice.post(`${at(room)}/upgrade`, { new_version: '11' }).ok())['replacement_room'])
+  assert.deepEqual(await settingsOf(alice, replacement), carried(replacement))
+  await bob.post(`/join/${encodeURIComponent(replacement)}`, {}).ok()
+  assert.deepEqual(await settingsOf(bob, replacement), carried(replacement))
+  await carol.put(`${at(replacement)}/state/m.room.member/${carol.userId}`, { membership: 'join' }).ok()
+  assert.deepEqual(await settingsOf(carol, replacement), carried(replacement))
+  await bob.delete(`/user/${bob.userId}${at(replacement)}/tags/u.work`).ok()
+  await bob.delete(`/pushrules/global/room/${encodeURIComponent(replacement)}`).ok()
+  await bob.post(`${at(replacement)}/leave`, {}).ok()
+  await bob.post(`/join/${encodeURIComponent(replacement)}`, {}).ok()
+  const { tags, named } = (await settingsOf(bob, replacement)) as { tags: unknown; named: unknown[] }
+  assert.deepEqual([tags, named.length], [{}, 2])
+  assert.deepEqual(server.errors, [])
+})
+
+test('a room that only says that it replaces another gets nothing of it', async (t) => {
+  const server = await testServer(t)
+  const { alice, bob, room } = await server.withRoom()
+  await setUpSettings(alice, room)
+  for (const predecessor of [{ room_id: room }, { room_id: '!unknown:test.example' }, {}, 'x', null]) {
+    const claim = String((await bob.post('/createRoom', { preset: 'public_chat', creation_content: { predecessor } }).ok())['room_id'])
+    await alice.post(`/join/${encodeURIComponent(claim)}`, {}).ok()
+    const { tags, isDirect, named } = (await settingsOf(alice, claim)) as { tags: unknown; isDirect: boolean; named: unknown[] }
+    assert.deepEqual([tags, isDirect, named], [{}, false, []])
+  }
+})

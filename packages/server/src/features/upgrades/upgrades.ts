@@ -35,6 +35,12 @@ export interface MemberContents {
   memberContent(userId: UserId, content: JsonObject): Promise<JsonObject>
 }
 
+/** What upgrading needs of what users have set for rooms. */
+export interface SettingsOfRooms {
+  /** Copies what a user has set for a room to another. */
+  carry(userId: UserId, from: Room, to: Room): Promise<void>
+}
+
 interface Needs {
   readonly rooms: Rooms
   readonly events: Events
@@ -43,6 +49,7 @@ interface Needs {
   readonly writer: RoomWriter
   readonly directory: DirectoryMoves
   readonly membership: MemberContents
+  readonly settings: SettingsOfRooms
   readonly limits: Pick<RateLimits, 'consume'>
   /** The persisted position of the events stream. */
   readonly position: () => number
@@ -87,6 +94,7 @@ export class Upgrades {
     if (requester.rateLimited) limits.consume('rc_room_creation', requester.userId)
     const old = await this.#read(room)
     const replacement = await this.#create(requester.userId, old, version, creators)
+    await this.#needs.settings.carry(requester.userId, room, replacement)
     await this.#close(requester.userId, room, replacement)
     return replacement.id
   }

@@ -1,0 +1,71 @@
+/**
+ * What users have set for a room follows them into the room that replaces it: their data of the room (tags among it), its mark as a direct
+ * chat, and their push rules about it.
+ *
+ * Spec: client-server API, "Room Upgrades": clients and users shall find the new room as they had the old one.
+ */
+import type { UserId } from '@myelin/protocol/ids/ids.ts'
+import { isObject, own } from '@myelin/protocol/json/json.ts'
+import { contentString } from '#engine/client-events.ts'
+import type { Memberships } from '#engine/memberships.ts'
+import type { Room } from '#engine/room.ts'
+import type { RoomWriter } from '#engine/room-writer.ts'
+import type { Rooms } from '#engine/rooms.ts'
+import { accountScope, storedObject, type AccountData } from '#features/account-data/account-data.ts'
+import type { PushRules } from '#features/push-rules/push-rules.ts'
+
+interface Needs {
+  readonly rooms: Pick<Rooms, 'get'>
+  readonly memberships: Pick<Memberships, 'of'>
+  readonly writer: Pick<RoomWriter, 'view'>
+  readonly accountData: Pick<AccountData, 'roomFor' | 'change' | 'globalFor'>
+  readonly pushRules: Pick<PushRules, 'carry'>
+}
+
+const directType = 'm.direct'
+/** Places in the old timeline, which mean nothing in the new one. */
+const bound: ReadonlySet<string> = new Set(['m.fully_read', 'm.marked_unread', 'com.famedly.marked_unread'])
+
+export class CarriedSettings {
+  readonly #needs: Needs
+
+  constructor(needs: Needs) {
+    this.#needs = needs
+  }
+
+  /** Carries the settings of a user of this server who is about to join a room for the first time, where it replaces another. */
+  async joining(userId: UserId, room: Room): Promise<void> {
+    const { memberships, writer, rooms } = this.#needs
+    const current = (await memberships.of(room, userId))?.membership
+    if (current !== undefined && current !== 'invite' && current !== 'knock') return
+    const create = await (await writer.view(room)).state('m.room.create', '')
+    const predecessor = create && own(create.event.content, 'predecessor')
+    const oldId = isObject(predecessor) ? own(predecessor, 'room_id') : undefined
+    const old = typeof oldId === 'string' ? await rooms.get(oldId) : undefined
+    if (!old) return
+    // Anybody can call a room the predecessor of theirs; that it was replaced, only the room itself can say.
+    const tombstone = await (await writer.view(old)).state('m.room.tombstone', '')
+    if (contentString(tombstone, 'replacement_room') === room.id) await this.carry(userId, old, room)
+  }
+
+  /** Copies what a user has set for a room to another, where nothing is set yet. */
+  async carry(userId: UserId, from: Room, to: Room): Promise<void> {
+    const { accountData, pushRules } = this.#needs
+    for (const [type, content] of await accountData.roomFor(userId, from.id)) {
+      if (!bound.has(type)) await accountData.change(userId, to.id, type, (stored) => (stored === undefined ? content : undefined))
+    }
+    if ((await accountData.globalFor(userId)).has(directType)) await accountData.change(userId, accountScope, directType, (stored) => withDirect(stored, from.id, to.id))
+    await pushRules.carry(userId, from.id, to.id)
+  }
+}
+
+/** The content of `m.direct` with a room beside another wherever that is listed; undefined where it is not. */
+function withDirect(stored: string | undefined, from: string, to: string): string | undefined {
+  let isChanged = false
+  const added = Object.entries(storedObject(stored)).map(([user, rooms]) => {
+    if (!Array.isArray(rooms) || !rooms.includes(from) || rooms.includes(to)) return [user, rooms] as const
+    isChanged = true
+    return [user, [...rooms, to]] as const
+  })
+  return isChanged ? JSON.stringify(Object.fromEntries(added)) : undefined
+}
