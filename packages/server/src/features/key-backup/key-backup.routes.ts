@@ -53,10 +53,10 @@ const updateBackup = endpoint({
   method: 'PUT',
   path: '/room_keys/version/:version',
   spec: spec('put_matrixclientv3room_keysversionversion'),
-  body: Type.Object({ ...versionBody, version: Type.Optional(Type.String()) }),
+  body: Type.Object({ ...versionBody, version: Type.Optional(Type.Union([Type.String(), Type.Integer()])) }),
   errors: ['M_NOT_FOUND', 'M_INVALID_PARAM', 'M_BAD_JSON', 'M_MISSING_PARAM', 'M_TOO_LARGE'],
   handler: async ({ keyBackups }: Needs, { requester, params, body }) => {
-    await keyBackups.update(requester.userId, params.version, { algorithm: body.algorithm, authData: body.auth_data, version: body.version })
+    await keyBackups.update(requester.userId, params.version, { algorithm: body.algorithm, authData: body.auth_data, version: body.version === undefined ? undefined : String(body.version) })
     return {}
   },
 })

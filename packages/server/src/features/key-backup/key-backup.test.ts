@@ -30,7 +30,7 @@ test('versions are made, read, changed and deleted', async (t) => {
 
   const changed = { algorithm, auth_data: { public_key: 'new' } }
   assert.deepEqual(await alice.put(`/room_keys/version/${one}`, changed).ok(), {})
-  await alice.put(`/room_keys/version/${one}`, { ...changed, version: one }).ok()
+  for (const version of [one, Number(one)]) await alice.put(`/room_keys/version/${one}`, { ...changed, version }).ok()
   assert.deepEqual((await alice.get(`/room_keys/version/${one}`).ok())['auth_data'], { public_key: 'new' })
   await alice.put(`/room_keys/version/${one}`, { ...changed, version: two }).fails(400, 'M_INVALID_PARAM')
   await alice.put(`/room_keys/version/${one}`, { ...changed, algorithm: 'other' }).fails(400, 'M_INVALID_PARAM')
@@ -43,6 +43,15 @@ test('versions are made, read, changed and deleted', async (t) => {
   await alice.get(`/room_keys/version/${two}`).fails(404, 'M_NOT_FOUND')
   assert.equal((await alice.get('/room_keys/version').ok())['version'], one)
   assert.ok(Number(await newBackup(alice)) > Number(two))
+})
+
+test('session data that is a text is kept as it is', async (t) => {
+  const server = await testServer(t)
+  const alice = await server.register('alice')
+  const version = await newBackup(alice)
+  const path = `/room_keys/keys/!room:test.example/session?version=${version}`
+  await alice.put(path, key({ session_data: 'sealed "text"' })).ok()
+  assert.deepEqual(await alice.get(path).ok(), key({ session_data: 'sealed "text"' }))
 })
 
 test('malformed versions are refused, and their number is bounded', async (t) => {

@@ -244,8 +244,8 @@ export function readSession(roomId: string, sessionId: string, value: JsonValue 
   }
   const [firstMessageIndex, forwardedCount] = [own(value, 'first_message_index'), own(value, 'forwarded_count')]
   const [isVerified, sessionData] = [own(value, 'is_verified'), own(value, 'session_data')]
-  if (!isCount(firstMessageIndex) || !isCount(forwardedCount) || typeof isVerified !== 'boolean' || !isObject(sessionData)) {
-    throw refuse('M_BAD_JSON', `${where} needs the integers first_message_index and forwarded_count from 0, the boolean is_verified, the object session_data.`)
+  if (!isCount(firstMessageIndex) || !isCount(forwardedCount) || typeof isVerified !== 'boolean' || !(isObject(sessionData) || typeof sessionData === 'string')) {
+    throw refuse('M_BAD_JSON', `${where} needs the integers first_message_index and forwarded_count from 0, the boolean is_verified, the object or text session_data.`)
   }
   const text = JSON.stringify(sessionData)
   if (text.length > longestSessionData) throw refuse('M_TOO_LARGE', `${where} is larger than ${longestSessionData} bytes.`)

@@ -325,8 +325,8 @@ function devicesText(rows: readonly DeviceKeysRow[], wanted: readonly string[], 
 
 /** A device's keys with its display name, which no signature covers. */
 function deviceText(row: DeviceKeysRow, displayName: string | undefined): string {
-  if (displayName === undefined) return row.json
-  return `${row.json.slice(0, -1)},"unsigned":{"device_display_name":${JSON.stringify(displayName)}}}`
+  const shown = displayName === undefined ? '' : `"device_display_name":${JSON.stringify(displayName)}`
+  return `${row.json.slice(0, -1)},"unsigned":{${shown}}}`
 }
 
 /** A master key, with the signature of the one who asks. */

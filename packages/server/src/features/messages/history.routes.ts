@@ -65,7 +65,7 @@ const messages = endpoint({
     const relationTypes = historyRules.relationTypeFilters ? relationTypesOf(query.filter) : undefined
     const page = await history.page(requester, params.roomId, { from, to, direction: directionOf(dir), limit, filter: filterOf(query.filter), relationTypes })
     const end = page.end === undefined ? '' : `,"end":${JSON.stringify(page.end)}`
-    const state = page.state.length === 0 ? '' : `,"state":[${page.state.join(',')}]`
+    const state = page.state === undefined ? '' : `,"state":[${page.state.join(',')}]`
     return new JsonText(`{"start":${JSON.stringify(page.start)}${end},"chunk":[${page.chunk.join(',')}]${state}}`)
   },
 })

@@ -71,7 +71,8 @@ export interface HistoryPage {
   /** Absent at the end of the room. */
   readonly end: string | undefined
   readonly chunk: readonly string[]
-  readonly state: readonly string[]
+  /** Members who speak in the page, with lazy loading. */
+  readonly state: readonly string[] | undefined
 }
 
 /** What came before and after an event, nearest first, with the tokens from which reading goes on. */
@@ -126,7 +127,7 @@ export class History {
       start: formatRoomPoint(from ?? (await this.#edge(room, request.direction))),
       end: next && formatRoomPoint(next),
       chunk: await this.#needs.clientEvents.format(reader, visible),
-      state: request.filter.lazyLoadMembers ? await this.#senders(reader, room, visible) : [],
+      state: request.filter.lazyLoadMembers ? await this.#senders(reader, room, visible) : undefined,
     }
   }
 
