@@ -51,7 +51,9 @@ test('session data that is a text is kept as it is', async (t) => {
   const version = await newBackup(alice)
   const path = `/room_keys/keys/!room:test.example/session?version=${version}`
   await alice.put(path, key({ session_data: 'sealed "text"' })).ok()
-  assert.deepEqual(await alice.get(path).ok(), key({ session_data: 'sealed "text"' }))
+  // Past the contract check: the description knows objects only, clients of Synapse store texts as well.
+  const reply = await fetch(`${server.url}/_matrix/client/v3${path}`, { headers: { authorization: `Bearer ${alice.token}` } })
+  assert.deepEqual(await reply.json(), key({ session_data: 'sealed "text"' }))
 })
 
 test('malformed versions are refused, and their number is bounded', async (t) => {
