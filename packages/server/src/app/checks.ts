@@ -11,7 +11,7 @@ type Check = (config: ReadConfig, at: Locate, findings: Findings) => void
 
 /** Notes every fault and warning about options that do not fit together. */
 export function checkConfig(config: ReadConfig, at: Locate, findings: Findings): void {
-  for (const check of [serverName, registration, autoJoin, database, listeners, previews, tokens, workers, removedProposals]) {
+  for (const check of [serverName, registration, autoJoin, database, listeners, previews, tokens, workers, notices, removedProposals]) {
     check(config, at, findings)
   }
 }
@@ -125,6 +125,16 @@ const workers: Check = (config, at, findings) => {
   }
   if (config.update_user_directory === false && config.update_user_directory_from_worker === null) {
     findings.warn(at('update_user_directory'), 'No process updates the user directory; set update_user_directory_from_worker.')
+  }
+}
+
+const notices: Check = ({ server_notices: options }, at, findings) => {
+  if (options === null) return
+  const localpart = options.system_mxid_localpart
+  if (!localpart) {
+    findings.fault(at('server_notices'), 'It is not said which user sends the notices.', 'Write "system_mxid_localpart: notices" below server_notices, or another name that no user has.')
+  } else if (!/^[a-z0-9._=/+-]+$/.test(localpart)) {
+    findings.fault(at('server_notices.system_mxid_localpart'), `"${localpart}" cannot be the localpart of a user.`, 'Use small letters, digits and ._=-/+ only, such as "notices".')
   }
 }
 

@@ -3,7 +3,7 @@ import { refuse } from '@myelin/protocol/errors.ts'
 import type { AccountData } from '#features/account-data/account-data.ts'
 import { InvitePermission } from '#features/membership/invite-permission.ts'
 import { MembershipConsequences, type InviteAcceptance, type MemberAccounts } from '#features/membership/membership.consumer.ts'
-import { Membership } from '#features/membership/membership.ts'
+import { Membership, type NoticeRoomsOfUsers } from '#features/membership/membership.ts'
 import type { AliasResolver } from '#features/membership/membership.routes.ts'
 import { PrejoinState, type PrejoinType } from '#features/membership/prejoin-state.ts'
 import { History, type RelatedEvents } from '#features/messages/history.ts'
@@ -40,6 +40,7 @@ interface Inputs {
   readonly limits: RateLimits
   readonly outbound: GuardedClient
   readonly engine: Engine
+  readonly noticeRooms: NoticeRoomsOfUsers
   readonly accountData: AccountData
   readonly pushRules: PushRules
   readonly profiles: Profiles
@@ -63,6 +64,7 @@ export async function composeRooms(inputs: Inputs) {
     database: inputs.database, rooms, memberships, writer, profiles, limits,
     inviteFilter: invitePermission,
     succession: carriedSettings,
+    noticeRooms: inputs.noticeRooms,
     blockNonAdminInvites: config.block_non_admin_invites,
     includeProfileOnInvite: config.include_profile_data_on_invite,
     forgetOnLeave: config.forget_rooms_on_leave,

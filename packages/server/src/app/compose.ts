@@ -15,6 +15,7 @@ import { composeDirectory } from './compose-directory.ts'
 import { composeEncryption } from './compose-encryption.ts'
 import { composeEngine } from './compose-engine.ts'
 import { composeMedia } from './compose-media.ts'
+import { composeNoticeRooms, composeNotices } from './compose-notices.ts'
 import { composeOutbound } from './compose-outbound.ts'
 import { composePersonal } from './compose-personal.ts'
 import { composeRetention } from './compose-retention.ts'
@@ -73,8 +74,9 @@ export async function compose(inputs: ComposeInputs) {
   const personal = await composePersonal({ ...inputs, caches, engine, accounts: identity.accounts, devices: identity.devices, stack })
   const syncPosition = (token: string): number | undefined => (parseSyncToken(token) ?? parsePos(token)?.moment)?.events
   const finding = composeDirectory({ ...inputs, ...identity, caches, engine, serverName, accountData: personal.accountData, syncPosition, stack })
+  const noticeRooms = composeNoticeRooms(config, engine)
   const roomSlices = await composeRooms({
-    ...inputs, caches, limits, engine, outbound, stack,
+    ...inputs, caches, limits, engine, outbound, noticeRooms, stack,
     accountData: personal.accountData, pushRules: personal.pushRules, activity: personal.presence, profiles: identity.profiles, accounts: identity.accounts,
     aliases: finding.directory, relations: finding.relations, syncPosition,
   })
@@ -84,6 +86,9 @@ export async function compose(inputs: ComposeInputs) {
     ...inputs, engine, stack, accountData: personal.accountData, relations: finding.relations, history: roomSlices.history,
   })
   const upgrades = new Upgrades({ ...engine, directory: finding.directory, membership: roomSlices.membership, settings: roomSlices.carriedSettings, limits, position: () => engine.eventsStream.position })
+  const serverNotices = await composeNotices({
+    ...inputs, ...engine, ...identity, ...roomSlices, noticeRooms, tags: personal.tags, logger: inputs.logger('synapse.server_notices'),
+  })
   const autoJoin = new AutoJoin({
     ...engine, ...roomSlices, serverName, aliases: finding.directory, rules: autoJoinRules(config), logger: inputs.logger('synapse.handlers.register'),
   })
@@ -108,6 +113,7 @@ export async function compose(inputs: ComposeInputs) {
     ...delayed,
     ...searching,
     upgrades,
+    serverNotices,
     ...syncs,
     media,
     dispose: () => stack.disposeAsync(),

@@ -18,6 +18,7 @@ import { landingRoutes } from '#features/discovery/landing.routes.ts'
 import { membershipRoutes } from '#features/membership/membership.routes.ts'
 import { historyRoutes } from '#features/messages/history.routes.ts'
 import { messagesRoutes } from '#features/messages/messages.routes.ts'
+import { noticesRoutes } from '#features/notices/notices.routes.ts'
 import { notificationsRoutes } from '#features/notifications/notifications.routes.ts'
 import { presenceRoutes } from '#features/presence/presence.routes.ts'
 import { pushRulesRoutes } from '#features/push-rules/push-rules.routes.ts'
@@ -62,6 +63,7 @@ export const endpoints = [
   ...landingRoutes,
   ...membershipRoutes,
   ...messagesRoutes,
+  ...noticesRoutes,
   ...notificationsRoutes,
   ...presenceRoutes,
   ...pushRulesRoutes,

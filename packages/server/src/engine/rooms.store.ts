@@ -20,6 +20,7 @@ export class RoomsStore {
   readonly #byId: Prepared<{ roomId: string }, RoomRow>
   readonly #byNids: Prepared<{ nids: readonly number[] }, RoomRow>
   readonly #page: Prepared<{ after: number; limit: number }, RoomRow>
+  readonly #createdBy: Prepared<{ creatorNid: number; nids: readonly number[] }, { room_nid: number }>
   readonly #insert: Prepared<{ nid: number; roomId: RoomId; version: string; creatorNid: number; ts: number }, unknown>
 
   constructor(database: Database) {
@@ -29,6 +30,8 @@ export class RoomsStore {
     this.#byId = prepare('rooms.byId', ({ roomId }) => select.where(sql.ref('room_id'), '=', roomId))
     this.#byNids = prepare('rooms.byNids', ({ nids }) => select.where(anyOf(database.dialect, sql.ref('room_nid'), nids)))
     this.#page = prepare('rooms.page', ({ after, limit }) => select.where('room_nid', '>', after).orderBy('room_nid').limit(limit))
+    this.#createdBy = prepare('rooms.createdBy', ({ creatorNid, nids }) =>
+      db.selectFrom('rooms').select('room_nid').where('creator_nid', '=', creatorNid).where(anyOf(database.dialect, sql.ref('room_nid'), nids)).orderBy('room_nid'))
     this.#insert = prepare('rooms.insert', ({ nid, roomId, version, creatorNid, ts }) =>
       db.insertInto('rooms').values({ room_nid: nid, room_id: roomId, room_version: version, creator_nid: creatorNid, created_ts: ts }))
   }
@@ -44,6 +47,11 @@ export class RoomsStore {
   /** Rooms behind a number, in the order of their numbers. */
   page(after: number, limit: number): Promise<RoomRow[]> {
     return this.#page.all(this.#database, { after, limit })
+  }
+
+  /** Those of some rooms that a user has made, in the order of their numbers. */
+  async createdBy(creatorNid: number, nids: readonly number[]): Promise<number[]> {
+    return (await this.#createdBy.all(this.#database, { creatorNid, nids })).map((row) => row.room_nid)
   }
 
   async insert(tx: Tx, row: { readonly nid: number; readonly roomId: RoomId; readonly version: string; readonly creatorNid: number; readonly ts: number }): Promise<void> {

@@ -66,6 +66,13 @@ export class Rooms {
     return (await this.#store.page(after, limit)).map((row) => this.#byNid.get(row.room_nid) ?? this.#remember(row))
   }
 
+  /** Those of some rooms that a user has made, oldest first. */
+  async createdBy(creatorNid: number, rooms: readonly Room[]): Promise<Room[]> {
+    const byNid = new Map(rooms.map((room) => [room.nid, room]))
+    const nids = byNid.size === 0 ? [] : await this.#store.createdBy(creatorNid, [...byNid.keys()])
+    return nids.flatMap((nid) => byNid.get(nid) ?? [])
+  }
+
   /** A room that does not exist yet; it does once `insert` has committed. */
   draft(id: RoomId, version: RoomVersion): Room {
     return { nid: ++this.#last, id, version }

@@ -115,7 +115,7 @@ const invite = endpoint({
 const leave = endpoint({
   id: 'leaveRoom', servlet: 'RoomMembershipRestServlet', method: 'POST', base: 'client', versions, path: '/rooms/:roomId/leave',
   spec: `${anchor}post_matrixclientv3roomsroomidleave`, auth: 'guest', limit: 'none', role: 'generic',
-  params: roomParams, body: reasonBody, bodyKind: 'optional-json', errors: ['M_FORBIDDEN', 'M_NOT_FOUND'],
+  params: roomParams, body: reasonBody, bodyKind: 'optional-json', errors: ['M_FORBIDDEN', 'M_NOT_FOUND', 'M_CANNOT_LEAVE_SERVER_NOTICE_ROOM'],
   handler: async ({ membership, rooms }: Needs, { requester, params, body }) => {
     await membership.leave(requester, await rooms.require(params.roomId), body.reason)
     return {}

@@ -35,6 +35,12 @@ export interface RoomSuccession {
   joining(userId: UserId, room: Room): Promise<void>
 }
 
+/** The rooms in which the server itself speaks to its users. */
+export interface NoticeRoomsOfUsers {
+  /** Whether a room is one of them. */
+  has(room: Room): Promise<boolean>
+}
+
 interface Needs {
   readonly database: Database
   readonly rooms: Rooms
@@ -43,6 +49,7 @@ interface Needs {
   readonly profiles: MemberProfiles
   readonly inviteFilter: InviteFilter
   readonly succession: RoomSuccession
+  readonly noticeRooms: NoticeRoomsOfUsers
   readonly limits: Pick<RateLimits, 'consume'>
   readonly blockNonAdminInvites: boolean
   readonly includeProfileOnInvite: boolean
@@ -89,11 +96,12 @@ export class Membership {
   /**
    * Checks a membership event that a user sets as state, by the rules of the endpoints for memberships.
    * @returns the content to send
-   * @throws M_GUEST_ACCESS_FORBIDDEN, M_FORBIDDEN, M_INVITE_BLOCKED, M_LIMIT_EXCEEDED
+   * @throws M_GUEST_ACCESS_FORBIDDEN, M_FORBIDDEN, M_INVITE_BLOCKED, M_LIMIT_EXCEEDED, M_CANNOT_LEAVE_SERVER_NOTICE_ROOM
    */
   async memberState(requester: Requester, room: Room, stateKey: string, content: JsonObject): Promise<JsonObject> {
     const membership = own(content, 'membership')
     if (membership === 'invite') await this.assertMayInvite(requester, room, [stateKey])
+    if (membership === 'leave' && stateKey === requester.userId) await this.#assertMayReject(requester.userId, room)
     if (membership !== 'join' || stateKey !== requester.userId) return content
     if (!(await this.#needs.memberships.isJoined(room, stateKey))) {
       if (requester.isGuest) await assertGuestsMayJoin(await this.#needs.writer.view(room))
@@ -163,9 +171,16 @@ export class Membership {
     }
   }
 
-  /** Leaves a room, refuses an invite, or takes back a knock. @throws M_FORBIDDEN where the user has nothing to leave */
+  /**
+   * Leaves a room, refuses an invite, or takes back a knock.
+   * @throws M_FORBIDDEN where the user has nothing to leave, M_CANNOT_LEAVE_SERVER_NOTICE_ROOM for an invite of the server itself
+   */
   async leave(requester: { readonly userId: UserId }, room: Room, reason?: string): Promise<void> {
-    const { userId } = requester
+    await this.#assertMayReject(requester.userId, room)
+    await this.#leave(requester.userId, room, reason)
+  }
+
+  async #leave(userId: UserId, room: Room, reason?: string): Promise<void> {
     const content: JsonObject = { membership: 'leave', ...reasonOf(reason) }
     await this.#needs.writer.propose(room, async (view) => {
       const current = await membershipIn(view, userId)
@@ -216,7 +231,7 @@ export class Membership {
     for (const { room, membership } of [...(await this.#needs.memberships.ofUser(userId)).values()]) {
       if (membership !== 'join' && membership !== 'invite' && membership !== 'knock') continue
       try {
-        await this.leave({ userId }, room)
+        await this.#leave(userId, room)
       } catch (error) {
         if (!(error instanceof MatrixError)) throw error
       }
@@ -234,6 +249,11 @@ export class Membership {
       const profile = membership === 'ban' && previous ? profileOf(previous) : {}
       return [{ type: 'm.room.member', stateKey: target, sender: requester.userId, content: { ...profile, membership, ...reasonOf(reason) } }]
     })
+  }
+
+  async #assertMayReject(userId: UserId, room: Room): Promise<void> {
+    if ((await this.#needs.memberships.of(room, userId))?.membership !== 'invite' || !(await this.#needs.noticeRooms.has(room))) return
+    throw refuse('M_CANNOT_LEAVE_SERVER_NOTICE_ROOM', 'This invite is from the server itself and cannot be rejected: join the room to read its notice. You can leave it then.')
   }
 
   async #assertJoined(requester: Requester, room: Room): Promise<void> {

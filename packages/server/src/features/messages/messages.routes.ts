@@ -46,7 +46,7 @@ const setState = endpoint({
   suspendedRefused: true, params: Type.Object({ roomId: RoomIdParam, eventType: Type.String(), stateKey: Type.String() }), query: delayQuery, body: JsonObjectSchema,
   errors: [
     'M_FORBIDDEN', 'M_NOT_FOUND', 'M_TOO_LARGE', 'M_BAD_JSON', 'M_BAD_ALIAS', 'M_INVALID_PARAM', 'M_LIMIT_EXCEEDED', 'M_GUEST_ACCESS_FORBIDDEN', 'M_INVITE_BLOCKED',
-    'M_UNKNOWN',
+    'M_UNKNOWN', 'M_CANNOT_LEAVE_SERVER_NOTICE_ROOM',
   ],
   handler: async ({ messages, delayedEvents }: Needs, { requester, params, query, body }) => {
     const { eventType: type, stateKey } = params

@@ -32,7 +32,7 @@ export interface AliasTargets {
 
 /** Rules about memberships that are set as state. */
 export interface MemberPolicy {
-  /** Gives the content to send. @throws M_GUEST_ACCESS_FORBIDDEN, M_FORBIDDEN, M_INVITE_BLOCKED, M_LIMIT_EXCEEDED */
+  /** Gives the content to send. @throws M_GUEST_ACCESS_FORBIDDEN, M_FORBIDDEN, M_INVITE_BLOCKED, M_LIMIT_EXCEEDED, M_CANNOT_LEAVE_SERVER_NOTICE_ROOM */
   memberState(requester: Requester, room: Room, stateKey: string, content: JsonObject): Promise<JsonObject>
 }
 

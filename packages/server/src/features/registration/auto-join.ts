@@ -11,7 +11,7 @@ import type { Rooms } from '#engine/rooms.ts'
 import type { Memberships } from '#engine/memberships.ts'
 import { contentString } from '#engine/client-events.ts'
 import type { RoomWriter } from '#engine/room-writer.ts'
-import type { Requester } from '#platform/http/requester.ts'
+import { inNameOf, type Requester } from '#platform/http/requester.ts'
 import type { Logger } from '#platform/log/logger.ts'
 import type { NewUser } from './registration.ts'
 
@@ -48,14 +48,6 @@ interface Needs {
     invite(requester: Requester, room: Room, action: { readonly userId: string }): Promise<void>
   }
   readonly logger: Logger
-}
-
-/** The server acting for a user: nothing is limited, and inviting is allowed whatever others may not. */
-function inNameOf(userId: UserId, isGuest = false): Requester {
-  return {
-    userId, isGuest, isAdmin: true, deviceId: undefined, accessTokenId: undefined, appserviceId: undefined,
-    isSuspended: false, isLocked: false, rateLimited: false,
-  }
 }
 
 export class AutoJoin {

@@ -34,6 +34,12 @@ export interface RoomRequest {
   readonly power_level_content_override?: JsonObject
 }
 
+/** What only the server itself may wish of a room. */
+export interface RoomWishes {
+  /** The room stays without encryption whatever the operator's default is: the server writes into it and has no keys. */
+  readonly unencrypted?: true
+}
+
 /** What inviting needs of the membership slice. */
 export interface Inviting {
   /** Charges the rate limits of invites and checks that the inviter may invite at all. */
@@ -72,7 +78,7 @@ export class RoomCreation {
    * @throws M_UNSUPPORTED_ROOM_VERSION, M_ROOM_IN_USE, M_INVALID_ROOM_STATE, M_BAD_JSON, M_FORBIDDEN, M_MISSING_PARAM, M_CONNECTION_FAILED where an
    *   identity server cannot be used
    */
-  async create(requester: Requester, request: RoomRequest): Promise<RoomId> {
+  async create(requester: Requester, request: RoomRequest, wishes: RoomWishes = {}): Promise<RoomId> {
     if (requester.rateLimited) this.#needs.limits.consume('rc_room_creation', requester.userId)
     const version = this.#version(request)
     const preset = this.#preset(request)
@@ -81,7 +87,8 @@ export class RoomCreation {
     const addresses = (request.invite_3pid ?? []).map(questionOf)
     if (invitees.length > 0) await this.#needs.inviting.assertMayInvite(requester, undefined, invitees)
     const alias = request.room_alias_name === undefined ? undefined : await this.#needs.aliases.assertCreatable(requester.userId, request.room_alias_name)
-    const first = await this.#firstEvents(requester, request, version, preset, invitees as UserId[], alias)
+    const encrypted = wishes.unencrypted !== true && this.#encrypts(preset)
+    const first = await this.#firstEvents(requester, request, version, { preset, encrypted }, invitees as UserId[], alias)
     const { room } = await this.#write(requester, request, version, first, alias)
     for (const address of addresses) await this.#needs.thirdPartyInvites.invite(requester, room, address)
     return room.id
@@ -125,7 +132,8 @@ export class RoomCreation {
   }
 
   async #firstEvents(
-    requester: Requester, request: RoomRequest, version: RoomVersion, preset: Preset, invitees: readonly UserId[], alias: RoomAlias | undefined,
+    requester: Requester, request: RoomRequest, version: RoomVersion, { preset, encrypted }: { readonly preset: Preset; readonly encrypted: boolean },
+    invitees: readonly UserId[], alias: RoomAlias | undefined,
   ): Promise<FirstEvents> {
     const sender = requester.userId
     const trusted = preset === 'trusted_private_chat' ? invitees : []
@@ -140,7 +148,7 @@ export class RoomCreation {
       state('m.room.power_levels', firstPowerLevels(version, preset, users, overrides)),
     ]
     if (alias !== undefined) rest.push(state('m.room.canonical_alias', { alias }))
-    for (const event of stateOf(request, preset, this.#encrypts(preset))) rest.push(state(event.type, event.content, event.stateKey))
+    for (const event of stateOf(request, preset, encrypted)) rest.push(state(event.type, event.content, event.stateKey))
     for (const userId of invitees) {
       const content = { membership: 'invite', ...(request.is_direct === true ? { is_direct: true } : {}) }
       rest.push(state('m.room.member', await this.#needs.inviting.memberContent(userId, content), userId))

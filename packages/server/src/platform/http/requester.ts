@@ -22,6 +22,14 @@ export interface Requester {
   readonly rateLimited: boolean
 }
 
+/** The server acting for a user by itself: nothing is limited, and inviting is allowed whatever others may not. */
+export function inNameOf(userId: UserId, isGuest = false): Requester {
+  return {
+    userId, isGuest, isAdmin: true, deviceId: undefined, accessTokenId: undefined, appserviceId: undefined,
+    isSuspended: false, isLocked: false, rateLimited: false,
+  }
+}
+
 /** What the request brought to prove who makes it. */
 export interface Credentials {
   /** Access token, never empty, without white space or control characters. */

@@ -582,6 +582,9 @@ select "room_nid", "room_id", "room_version" from "rooms" where "room_id" = $1;
 -- rooms.byNids
 select "room_nid", "room_id", "room_version" from "rooms" where "room_nid" = ANY($1);
 
+-- rooms.createdBy
+select "room_nid" from "rooms" where "creator_nid" = $1 and "room_nid" = ANY($2) order by "room_nid";
+
 -- rooms.insert
 insert into "rooms" ("room_nid", "room_id", "room_version", "creator_nid", "created_ts") values ($1, $2, $3, $4, $5);
 

@@ -582,6 +582,9 @@ select "room_nid", "room_id", "room_version" from "rooms" where "room_id" = ?;
 -- rooms.byNids
 select "room_nid", "room_id", "room_version" from "rooms" where "room_nid" IN (SELECT value FROM json_each(?));
 
+-- rooms.createdBy
+select "room_nid" from "rooms" where "creator_nid" = ? and "room_nid" IN (SELECT value FROM json_each(?)) order by "room_nid";
+
 -- rooms.insert
 insert into "rooms" ("room_nid", "room_id", "room_version", "creator_nid", "created_ts") values (?, ?, ?, ?, ?);
 
