@@ -88,7 +88,7 @@ export class RoomSections {
       ? await this.#states.of(context, {
         room, timeline, endRoot: this.#endRoot(room, timeline, upTo), knownUpTo: isKnown ? context.since?.events : undefined, needed: [context.userId],
       })
-      : []
+      : this.#states.ofOutsider(context, timeline)
     this.#states.noteTimeline(context, room, timeline)
     const accountData = await this.#accountData(context, change, false)
     return `{${[

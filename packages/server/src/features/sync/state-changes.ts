@@ -61,6 +61,11 @@ export class StateChanges {
     return events
   }
 
+  /** What is to be sent to somebody whose invite or knock has ended: of a room that they were not in, only the timeline may tell the state. */
+  ofOutsider(context: SyncContext, timeline: Timeline): StoredEvent[] {
+    return context.stateAfter ? lastStates(timeline).filter((stored) => context.filter.state.matches(stored.event)) : []
+  }
+
   /** Notes the membership events that the timeline itself brings. */
   noteTimeline(context: SyncContext, room: Room, timeline: Timeline): void {
     if (context.sent) this.#remember(context, room, timeline.shown.map((item) => item.event))
@@ -76,7 +81,7 @@ export class StateChanges {
   async #told(context: SyncContext, request: StateRequest, startRoot: number): Promise<number[]> {
     const { room, timeline, knownUpTo } = request
     const isFull = knownUpTo === undefined
-    if (!isFull && timeline.isComplete && (await this.#isLinear(timeline))) return context.stateAfter ? lastStates(timeline) : []
+    if (!isFull && timeline.isComplete && (await this.#isLinear(timeline))) return context.stateAfter ? lastStates(timeline).map((event) => event.nid) : []
     const endRoot = await request.endRoot()
     const from = isFull ? emptyRoot : await this.rootAt(room, knownUpTo)
     const changes = new Map<string, StateEntry>()
@@ -134,8 +139,8 @@ export class StateChanges {
 }
 
 /** The last state event of each type and key in a timeline. */
-function lastStates(timeline: Timeline): number[] {
-  const last = new Map<string, number>()
-  for (const { event } of timeline.shown) if (event.isState) last.set(`${event.event.type}\0${event.event.stateKey ?? ''}`, event.nid)
+function lastStates(timeline: Timeline): StoredEvent[] {
+  const last = new Map<string, StoredEvent>()
+  for (const { event } of timeline.shown) if (event.isState) last.set(`${event.event.type}\0${event.event.stateKey ?? ''}`, event)
   return [...last.values()]
 }

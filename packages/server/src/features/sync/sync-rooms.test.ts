@@ -169,6 +169,23 @@ test('knocks', async (t) => {
   assert.ok(named(knocked).includes('m.room.join_rules '))
 })
 
+test('whose invite or knock ends learns it from the state at the end of the timeline, too', async (t) => {
+  const server = await testServer(t)
+  const [alice, bob] = [await server.register('alice'), await server.register('bob')]
+  const initial_state = [{ type: 'm.room.join_rules', state_key: '', content: { join_rule: 'knock' } }]
+  const room = String((await alice.post('/createRoom', { initial_state, invite: [bob.userId] }).ok())['room_id'])
+  const ended = async (since: string): Promise<unknown[] | undefined> =>
+    (await syncOk(bob, { since, use_state_after: true })).rooms?.leave?.[room]?.state_after?.events.map((event) => [event.sender, event.state_key, event.content['membership']])
+  const invited = (await syncOk(bob)).next_batch
+  await bob.post(`${path(room)}/leave`, {}).ok()
+  assert.deepEqual(await ended(invited), [[bob.userId, bob.userId, 'leave']])
+  await bob.post(`/knock/${encodeURIComponent(room)}`, {}).ok()
+  const knocked = (await syncOk(bob)).next_batch
+  await alice.post(`${path(room)}/kick`, { user_id: bob.userId }).ok()
+  assert.deepEqual(await ended(knocked), [[alice.userId, bob.userId, 'leave']])
+  assert.deepEqual((await syncOk(bob, { since: knocked })).rooms?.leave?.[room]?.state?.events, [])
+})
+
 test('left rooms show what happened until the user left', async (t) => {
   const { alice, bob, room } = await (await testServer(t)).withRoom()
   const { next_batch: since } = await syncOk(bob)
