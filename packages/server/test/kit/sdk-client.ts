@@ -7,6 +7,7 @@ import { SlidingSync, type MSC3575List, type MSC3575RoomSubscription } from 'mat
 import type { CryptoApi } from 'matrix-js-sdk/lib/crypto-api/index.js'
 import { logger } from 'matrix-js-sdk/lib/logger.js'
 import { until, type Outcome } from './deadline.ts'
+import { loosenTimers } from './loose-timers.ts'
 
 type Logger = NonNullable<NonNullable<Parameters<typeof createClient>[0]>['logger']>
 
@@ -18,12 +19,7 @@ if ('rebuild' in logger && typeof logger.rebuild === 'function') {
   logger.rebuild()
 }
 
-// The SDK leaves a timer of up to 100 s behind with every request; such timers must not keep the process of a test alive.
-const { setTimeout: setReferencedTimeout } = globalThis
-globalThis.setTimeout = Object.assign(
-  (...args: Parameters<typeof setReferencedTimeout>) => setReferencedTimeout(...args).unref(),
-  { __promisify__: setReferencedTimeout.__promisify__ },
-)
+loosenTimers()
 
 /** What a client tells about that may change what its user sees. */
 const news: readonly string[] = [
@@ -68,7 +64,13 @@ export async function loginSdkUser(t: TestContext, url: string, name: string, sl
   const password = `password-of-${name}`
   const anonymous = createClient({ baseUrl: url, logger: silent, store: new MemoryStore() })
   const account = await anonymous.loginRequest({ type: 'm.login.password', identifier: { type: 'm.id.user', user: name }, password })
-  return startUser(t, url, password, account, sliding)
+  return startUser(t, url, password, account, { sliding })
+}
+
+/** Registers a guest and starts their client. */
+export async function guestSdkUser(t: TestContext, url: string): Promise<SdkUser> {
+  const account = await createClient({ baseUrl: url, logger: silent, store: new MemoryStore() }).registerGuest()
+  return startUser(t, url, '', account, { guest: true })
 }
 
 /** The session of a reply that asks for interactive authentication. */
@@ -83,7 +85,12 @@ interface Account {
   readonly device_id?: string
 }
 
-async function startUser(t: TestContext, url: string, password: string, account: Account, sliding?: SlidingLists): Promise<SdkUser> {
+interface Kind {
+  readonly guest?: boolean
+  readonly sliding?: SlidingLists | undefined
+}
+
+async function startUser(t: TestContext, url: string, password: string, account: Account, { guest = false, sliding }: Kind = {}): Promise<SdkUser> {
   const { user_id: userId, device_id: deviceId = '', access_token: accessToken = '' } = account
   const client = createClient({
     baseUrl: url, userId, deviceId, accessToken, logger: silent, timelineSupport: true, store: new MemoryStore(), verificationMethods: ['m.sas.v1'],
@@ -96,6 +103,7 @@ async function startUser(t: TestContext, url: string, password: string, account:
   })
   const slidingSync = sliding && new SlidingSync(url, sliding.lists, sliding.subscription, client, 20_000)
   const user: SdkUser = { client, userId, deviceId, password, recoveryKey: undefined, slidingSync }
+  client.setGuest(guest)
   // Listeners come and go with every wait.
   client.setMaxListeners(100)
   t.after(() => client.stopClient())
