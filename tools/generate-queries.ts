@@ -21,9 +21,9 @@ function emptyDatabase(dialect: Dialect): Database {
 
 /** The listing for one engine. */
 export async function renderQueries(dialect: Dialect): Promise<string> {
-  const { config, signer, dispose } = exampleConfig()
+  const { loaded, dispose } = exampleConfig()
   const quiet = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
-  const services = await compose({ config, database: emptyDatabase(dialect), clock: new SystemClock(), signer, logger: () => quiet })
+  const services = await compose({ loaded, database: emptyDatabase(dialect), clock: new SystemClock(), logger: () => quiet })
   const parts = [...preparedTexts()].map(([name, text]) => `-- ${name}\n${text.replaceAll(/\s+/g, ' ')};\n`)
   await services.dispose()
   dispose()

@@ -173,7 +173,7 @@ function announcedRules(config: Config) {
     getLoginToken: config.login_via_existing_session.enabled,
     forgetOnLeave: config.forget_rooms_on_leave,
   }
-  const profileRules: ProfileRules = { displaynameFixed: !config.enable_set_displayname, avatarUrlFixed: !config.enable_set_avatar_url }
+  const profileRules: ProfileRules = { displaynameFixed: !config.enable_set_displayname, avatarUrlFixed: !config.enable_set_avatar_url, isShownToServers: config.allow_profile_lookup_over_federation }
   const tellsAccountStatus = config.experimental_features['msc3720_enabled'] === true
   return { wellKnownRules, tellsAccountStatus, wellKnownClient: wellKnownClient(wellKnownRules), featureRules, capabilityRules, profileRules }
 }

@@ -5,6 +5,7 @@ import type { Accounts } from '#features/accounts/accounts.ts'
 import { Directory } from '#features/directory/directory.ts'
 import type { DirectoryDoorRules } from '#features/directory/directory.routes.ts'
 import { PublicRooms } from '#features/directory/public-rooms.ts'
+import type { RemoteDirectory } from '#features/directory/remote-directory.ts'
 import { PublishedRooms } from '#features/directory/published-rooms.ts'
 import type { Profiles } from '#features/profiles/profiles.ts'
 import { Relations } from '#features/relations/relations.ts'
@@ -29,6 +30,7 @@ interface Inputs {
   readonly accounts: Accounts
   readonly accountData: AccountData
   readonly profiles: Profiles
+  readonly remote: RemoteDirectory
   readonly logger: (name: string) => Logger
   /** Place in the events stream of a token of `/sync`. */
   readonly syncPosition: (token: string) => number | undefined
@@ -39,7 +41,7 @@ interface Inputs {
 export function composeDirectory(inputs: Inputs) {
   const { config, engine, accounts, accountData, profiles, serverName, stack } = inputs
   const directory = new Directory({
-    ...inputs, ...engine, remote: undefined,
+    ...inputs, ...engine,
     isAdmin: async (userId: UserId) => (await accounts.get(userId))?.isAdmin ?? false,
     requireMembership: config.require_membership_for_aliases,
     aliasRules: config.alias_creation_rules,
@@ -47,8 +49,10 @@ export function composeDirectory(inputs: Inputs) {
   })
   const roomSummaries = new RoomSummaries({ ...inputs, ...engine })
   const published = new PublishedRooms({ ...engine, publications: directory, summaries: roomSummaries })
-  const publicRooms = new PublicRooms({ published, serverName, remote: undefined, isSearchEnabled: config.enable_room_list_search })
-  const directoryRules: DirectoryDoorRules = { allowPublicRoomsWithoutAuth: config.allow_public_rooms_without_auth }
+  const publicRooms = new PublicRooms({ published, serverName, remote: inputs.remote, isSearchEnabled: config.enable_room_list_search })
+  const directoryRules: DirectoryDoorRules = {
+    allowPublicRoomsWithoutAuth: config.allow_public_rooms_without_auth, allowPublicRoomsOverFederation: config.allow_public_rooms_over_federation,
+  }
   const relations = new Relations({ ...inputs, ...engine, ignoredUsers: accountData, position: () => engine.eventsStream.position })
   engine.persister.addParticipant(relations)
   engine.purging.addParticipant(relations)

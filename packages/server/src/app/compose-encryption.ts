@@ -5,7 +5,7 @@ import type { Devices } from '#features/devices/devices.ts'
 import { KeyBackups } from '#features/key-backup/key-backup.ts'
 import { DehydratedDevices } from '#features/keys/dehydrated-devices.ts'
 import { DeviceLists, type DeviceListPosition } from '#features/keys/device-lists.ts'
-import { Keys } from '#features/keys/keys.ts'
+import { Keys, type RemoteKeyServers } from '#features/keys/keys.ts'
 import type { IdentityConfirmation } from '#features/keys/keys.routes.ts'
 import { KnownDevices } from '#features/keys/known-devices.ts'
 import { parseSyncToken } from '#features/sync/sync.ts'
@@ -28,6 +28,7 @@ interface EncryptionInputs {
   readonly accounts: Accounts
   readonly devices: Devices
   readonly uia: Uia
+  readonly remote: RemoteKeyServers
   readonly stack: AsyncDisposableStack
 }
 
@@ -40,7 +41,9 @@ export async function composeEncryption(inputs: EncryptionInputs) {
   const isLocal = (userId: string): boolean => memberships.isLocal(userId)
   const knownDevices = new KnownDevices({ devices, caches })
   const deviceLists = await DeviceLists.open({ database, memberships })
-  const keys = await Keys.open({ database, caches, clock, deviceLists, knownDevices, isLocal })
+  const keys = await Keys.open({
+    database, caches, clock, deviceLists, knownDevices, isLocal, remote: inputs.remote, showsNamesToServers: config.allow_device_name_lookup_over_federation,
+  })
   const keyBackups = new KeyBackups({ database })
   const toDevice = await ToDevice.open({ database, caches, clock, devices: knownDevices, isLocal })
   const dehydratedDevices = new DehydratedDevices({

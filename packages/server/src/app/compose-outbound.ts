@@ -1,12 +1,15 @@
-/** Builds the client of all requests to other servers. */
+/** Builds the clients of all requests to other servers. */
 import { GuardedClient } from '#platform/fetch/guarded-client.ts'
+import type { TlsSettings } from '#platform/fetch/guarded-lookup.ts'
 import { AddressPolicy } from '#platform/fetch/ip-ranges.ts'
 import { proxySettingsOf } from '#platform/fetch/proxies.ts'
 import type { Config } from './config.ts'
 import { serverVersion } from './version.ts'
 
-/** The client with the configured address ranges and proxies; options count before the environment. */
-export function composeOutbound(config: Config, environment: Readonly<Record<string, string | undefined>>, stack: AsyncDisposableStack): GuardedClient {
+/** A client with the configured address ranges and proxies; options count before the environment. */
+export function composeOutbound(
+  config: Config, environment: Readonly<Record<string, string | undefined>>, stack: AsyncDisposableStack, tls: TlsSettings = {},
+): GuardedClient {
   const fromEnvironment = proxySettingsOf(environment)
   const client = new GuardedClient({
     policy: new AddressPolicy({ deny: config.ip_range_blacklist, allow: config.ip_range_whitelist }),
@@ -15,7 +18,7 @@ export function composeOutbound(config: Config, environment: Readonly<Record<str
       noProxy: config.no_proxy_hosts ?? fromEnvironment.noProxy,
     },
     userAgent: `Myelin/${serverVersion}`,
-    tls: config.use_insecure_ssl_client_just_for_testing_do_not_use ? { rejectUnauthorized: false } : {},
+    tls: config.use_insecure_ssl_client_just_for_testing_do_not_use ? { ...tls, rejectUnauthorized: false } : tls,
   })
   stack.defer(() => client.close())
   return client

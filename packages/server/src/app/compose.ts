@@ -1,5 +1,4 @@
 /** Builds the whole server, top to bottom = bottom storey to top; this function is the architecture diagram. */
-import type { EventSigner } from '@myelin/protocol/events/build.ts'
 import { CacheBudget } from '#platform/cache/cache.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Database } from '#platform/db/database.ts'
@@ -8,12 +7,16 @@ import { RateLimits, type Rate } from '#platform/limits/rate-limits.ts'
 import type { Logger } from '#platform/log/logger.ts'
 import { BackgroundUpdates } from '#schema/background-updates.ts'
 import { backgroundUpdates as declaredUpdates } from '#schema/migrations.ts'
+import { remoteDirectory } from '#features/directory/remote-directory.ts'
+import { remoteKeys } from '#features/keys/remote-keys.ts'
+import { remoteProfiles } from '#features/profiles/remote-profiles.ts'
 import { ErasedUsers } from '#features/accounts/erased-users.ts'
 import { composeAccounts } from './compose-accounts.ts'
 import { composeDelayedEvents } from './compose-delayed-events.ts'
 import { composeDirectory } from './compose-directory.ts'
 import { composeEncryption } from './compose-encryption.ts'
 import { composeEngine } from './compose-engine.ts'
+import { composeFederation } from './compose-federation.ts'
 import { composeMedia } from './compose-media.ts'
 import { composeNoticeRooms, composeNotices } from './compose-notices.ts'
 import { composeOutbound } from './compose-outbound.ts'
@@ -25,15 +28,15 @@ import { composeSync } from './compose-sync.ts'
 import { AutoJoin, type AutoJoinRules } from '#features/registration/auto-join.ts'
 import { parsePos, parseSyncToken } from '#features/sync/sync.ts'
 import { Upgrades } from '#features/upgrades/upgrades.ts'
-import type { Config } from './config.ts'
+import type { Config, LoadedConfig } from './config.ts'
+import { eventSignerOf } from './signer.ts'
 
 /** What the outside gives: everything that a test may want to replace. */
 export interface ComposeInputs {
-  readonly config: Config
+  readonly loaded: Pick<LoadedConfig, 'config' | 'signingKeys' | 'notaryKeys' | 'federationAuthorities'>
   /** A database with this program's schema. */
   readonly database: Database
   readonly clock: Clock
-  readonly signer: EventSigner
   readonly logger: (name: string) => Logger
 }
 
@@ -44,8 +47,11 @@ export type Services = Awaited<ReturnType<typeof compose>>
 const cacheBytes = 96 * 1024 * 1024
 
 /** Builds every service of the server on an open database. */
-export async function compose(inputs: ComposeInputs) {
-  const { config, database, clock, signer } = inputs
+export async function compose({ loaded, ...outside }: ComposeInputs) {
+  const { config } = loaded
+  const { database, clock } = outside
+  const signer = eventSignerOf(loaded)
+  const inputs = { ...outside, config }
   const serverName = config.server_name
   const stack = new AsyncDisposableStack()
 
@@ -64,16 +70,19 @@ export async function compose(inputs: ComposeInputs) {
     database, caches, clock, signer, serverName, stack, logger: inputs.logger, redactionRetentionMs: config.redaction_retention_period,
   })
 
+  const federating = await composeFederation({ ...inputs, loaded, caches, signer, stack })
+
   // Features
   const erasedUsers = await ErasedUsers.open(database)
   engine.erasure.use(erasedUsers)
   const identity = composeAccounts({ ...inputs, erasedUsers, caches, limits, serverName, stack, memberships: engine.memberships, writer: engine.writer })
   const { media } = composeMedia({ config, database, clock, serverName, stack })
   identity.profiles.useAvatarMedia(media)
-  const encryption = await composeEncryption({ ...inputs, ...identity, caches, memberships: engine.memberships, stack })
+  identity.profiles.useRemote(remoteProfiles(federating.federation))
+  const encryption = await composeEncryption({ ...inputs, ...identity, caches, remote: remoteKeys(federating.federation), memberships: engine.memberships, stack })
   const personal = await composePersonal({ ...inputs, caches, engine, accounts: identity.accounts, devices: identity.devices, stack })
   const syncPosition = (token: string): number | undefined => (parseSyncToken(token) ?? parsePos(token)?.moment)?.events
-  const finding = composeDirectory({ ...inputs, ...identity, caches, engine, serverName, accountData: personal.accountData, syncPosition, stack })
+  const finding = composeDirectory({ ...inputs, ...identity, caches, remote: remoteDirectory(federating.federation), engine, serverName, accountData: personal.accountData, syncPosition, stack })
   const noticeRooms = composeNoticeRooms(config, engine)
   const roomSlices = await composeRooms({
     ...inputs, caches, limits, engine, outbound, noticeRooms, stack,
@@ -104,6 +113,7 @@ export async function compose(inputs: ComposeInputs) {
     config, database, clock, serverName, caches, limits, backgroundUpdates,
     repeatedRequests: new RepeatedRequests({ clock }),
     ...engine,
+    ...federating,
     ...identity,
     ...encryption,
     ...personal,

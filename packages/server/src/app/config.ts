@@ -6,6 +6,7 @@
 import { hkdfSync } from 'node:crypto'
 import { dirname, join, resolve } from 'node:path'
 import type { ServerName } from '@myelin/protocol/ids/ids.ts'
+import { readCertificates } from '#platform/config/certificate-files.ts'
 import { ConfigError, ConfigFault, Findings, type Place } from '#platform/config/fault.ts'
 import { configFiles, readConfigFiles } from '#platform/config/files.ts'
 import { readFields, type Parsed } from '#platform/config/option.ts'
@@ -44,6 +45,10 @@ export interface LoadedConfig {
   readonly config: Config
   /** Of `signing_key_path`; the first signs. */
   readonly signingKeys: readonly SigningKey[]
+  /** Of `key_server_signing_keys_path`; empty where it is not set. */
+  readonly notaryKeys: readonly SigningKey[]
+  /** Certificates of `federation_custom_ca_list`; empty where the system's are to be used. */
+  readonly federationAuthorities: readonly Buffer[]
   /** The files that were read, in order. */
   readonly files: readonly string[]
   /** One line each. */
@@ -69,6 +74,9 @@ export function loadConfig(paths: readonly string[], flags: LoadFlags = {}): Loa
     const keysFolder = flags.keysDirectory ?? dirname(files[0] ?? '.')
     const signingKeyPath = read.signing_key_path ?? resolve(join(keysFolder, `${read.server_name}.signing.key`))
     const signingKeys = readSigningKeys(signingKeyPath, at('signing_key_path'), findings.rules.generateMissing ?? false)
+    const notaryPath = read.key_server_signing_keys_path
+    const notaryKeys = notaryPath === null ? [] : readSigningKeys(notaryPath, at('key_server_signing_keys_path'), false)
+    const federationAuthorities = readCertificates(read.federation_custom_ca_list, at('federation_custom_ca_list'))
     const config: Config = {
       ...read,
       // The checks above have assured the grammar.
@@ -76,7 +84,7 @@ export function loadConfig(paths: readonly string[], flags: LoadFlags = {}): Loa
       signing_key_path: signingKeyPath,
       macaroon_secret_key: read.macaroon_secret_key ?? derivedSecret(signingKeys),
     }
-    return { config, signingKeys, files, warnings: findings.warnings, notEffective: findings.notEffective }
+    return { config, signingKeys, notaryKeys, federationAuthorities, files, warnings: findings.warnings, notEffective: findings.notEffective }
   })
 }
 

@@ -1,4 +1,6 @@
 /** All endpoints of the server, list by list. */
+import { federationRoutes } from '#features/federation/federation.routes.ts'
+import { serverKeysRoutes } from '#features/server-keys/server-keys.routes.ts'
 import { keyBackupRoutes } from '#features/key-backup/key-backup.routes.ts'
 import { dehydratedDevicesRoutes } from '#features/keys/dehydrated-devices.routes.ts'
 import { keysRoutes } from '#features/keys/keys.routes.ts'
@@ -48,6 +50,8 @@ import { uiaEndpoints } from '#features/uia/uia.routes.ts'
 import { registrationAdminEndpoints } from '#features/registration/registration.admin.routes.ts'
 
 export const endpoints = [
+  ...federationRoutes,
+  ...serverKeysRoutes,
   ...accountsEndpoints,
   ...moderationRoutes,
   ...devicesEndpoints,

@@ -12,7 +12,6 @@ import { compose } from './compose.ts'
 import type { LoadedConfig } from './config.ts'
 import { openDatabase } from './open-database.ts'
 import { endpoints } from './routes.ts'
-import { eventSignerOf } from './signer.ts'
 import { serverVersion } from './version.ts'
 
 /** A server that answers requests. */
@@ -41,13 +40,14 @@ export async function startServer(loaded: LoadedConfig, logging: Logging): Promi
   await upgradeSchema(database, migrations, (step) => logger.info(`Upgrading the database to schema version ${step.version} (${step.name})`))
   const metrics = new Metrics(config.server_name)
   stack.use(observeProcess(metrics, serverVersion))
-  const services = await compose({ config, database, clock: new SystemClock(), signer: eventSignerOf(loaded), logger: (name) => logging.logger(name) })
+  const services = await compose({ loaded, database, clock: new SystemClock(), logger: (name) => logging.logger(name) })
   stack.defer(() => services.dispose())
   const listeners = await Listeners.start({
     listeners: config.listeners,
     endpoints,
     needs: services,
     authenticate: services.authenticate,
+    authenticateServer: services.authenticateServer,
     limits: services.limits,
     logger: (name) => logging.logger(name),
     metrics,

@@ -15,10 +15,11 @@ import { search } from './migrations/0011-search.ts'
 import { threadSubscriptions } from './migrations/0012-thread-subscriptions.ts'
 import { keyBackupByRoom } from './migrations/0013-key-backup-by-room.ts'
 import { delayedEvents } from './migrations/0014-delayed-events.ts'
+import { federation } from './migrations/0015-federation.ts'
 
 export const migrations: readonly Migration[] = [
   rooms, accounts, keys, accountData, messages, media, directory, consumers, toDeviceInboxes, slidingSync, search, threadSubscriptions,
-  keyBackupByRoom, delayedEvents,
+  keyBackupByRoom, delayedEvents, federation,
 ]
 
 /** The background updates of all migrations. */

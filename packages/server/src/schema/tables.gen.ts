@@ -78,6 +78,13 @@ export interface DelayedEventsTable {
   error: string | null
 }
 
+export interface DestinationsTable {
+  destination: string
+  failure_ts: number | null
+  retry_last_ts: number
+  retry_interval: number
+}
+
 export interface DeviceKeysTable {
   user_id: UserId
   device_id: string
@@ -387,6 +394,23 @@ export interface SchemaVersionTable {
   upgraded: Generated<number>
 }
 
+export interface ServerKeysJsonTable {
+  server_name: string
+  from_server: string
+  ts_added_ms: number
+  ts_valid_until_ms: number
+  key_json: string
+}
+
+export interface ServerSignatureKeysTable {
+  server_name: string
+  key_id: string
+  verify_key: string
+  ts_valid_until_ms: number
+  ts_added_ms: number
+  from_server: string
+}
+
 export interface SlidingSyncConnectionsTable {
   connection_nid: number
   user_id: UserId
@@ -561,6 +585,7 @@ export interface Tables {
   current_state: CurrentStateTable
   dehydrated_devices: DehydratedDevicesTable
   delayed_events: DelayedEventsTable
+  destinations: DestinationsTable
   device_keys: DeviceKeysTable
   device_list_changes: DeviceListChangesTable
   devices: DevicesTable
@@ -598,6 +623,8 @@ export interface Tables {
   rooms: RoomsTable
   schema_compat_version: SchemaCompatVersionTable
   schema_version: SchemaVersionTable
+  server_keys_json: ServerKeysJsonTable
+  server_signature_keys: ServerSignatureKeysTable
   sliding_sync_connections: SlidingSyncConnectionsTable
   sliding_sync_positions: SlidingSyncPositionsTable
   state_nodes: StateNodesTable

@@ -24,6 +24,7 @@ macaroon_secret_key: macaroon-secret-of-tests
 form_secret: form-secret-of-tests
 url_preview_enabled: false
 suppress_key_server_warning: true
+federation_domain_whitelist: []
 `
 
 const noLimits = `rc_message: ${unlimited}

@@ -10,7 +10,6 @@ import { loadConfig, type Config } from '#app/config.ts'
 import { compose, type Services } from '#app/compose.ts'
 import { openDatabase } from '#app/open-database.ts'
 import { endpoints } from '#app/routes.ts'
-import { eventSignerOf } from '#app/signer.ts'
 import { SystemClock, type Clock } from '#platform/clock.ts'
 import type { Database } from '#platform/db/database.ts'
 import { Application } from '#platform/http/application.ts'
@@ -20,6 +19,7 @@ import type { LogFields, Logger } from '#platform/log/logger.ts'
 import { migrations } from '#schema/migrations.ts'
 import { upgradeSchema } from '#schema/upgrade.ts'
 import { writeHomeserverYaml } from './homeserver-yaml.ts'
+import type { TlsDoor } from './tls-door.ts'
 import { TestClient } from './test-client.ts'
 import { checkContract } from '../contract/recorder.ts'
 
@@ -34,6 +34,8 @@ export interface TestServerOptions {
   readonly log?: (line: string) => void
   /** Opens the database, for tests of failing storage. */
   readonly open?: (config: Config) => Database
+  /** A second way in, by TLS. */
+  readonly door?: TlsDoor
 }
 
 /** A running server. */
@@ -133,11 +135,12 @@ export async function startTestServer(t: TestContext, folder: string, configPath
     },
   }
   const services = await compose({
-    config: loaded.config, database, clock: options.clock ?? new SystemClock(), signer: eventSignerOf(loaded), logger: () => logger,
+    loaded, database, clock: options.clock ?? new SystemClock(), logger: () => logger,
   })
   const active = new ActiveRequests()
   const application = new Application()
-  mountEndpoints(application, endpoints, services, { authenticate: services.authenticate, limits: services.limits, logger, accessLogger: logger, active })
+  mountEndpoints(application, endpoints, services, { authenticate: services.authenticate, authenticateServer: services.authenticateServer, limits: services.limits, logger, accessLogger: logger, active })
+  options.door?.serve((request, response) => application.routing(request, response))
   const http = createServer((request, response) => application.routing(request, response))
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve))
   t.after(async () => {

@@ -4,7 +4,7 @@ import { object, option, options } from '#platform/config/option.ts'
 
 export const directoryOptions = options({
   allow_public_rooms_without_auth: option(boolean, { default: false, doc: 'GET publicRooms unauthenticated.', effective: true }),
-  allow_public_rooms_over_federation: option(boolean, { default: false, doc: 'Serve directory to other servers.', effective: false }),
+  allow_public_rooms_over_federation: option(boolean, { default: false, doc: 'Serve directory to other servers.', effective: true }),
   enable_room_list_search: option(boolean, { default: true, doc: 'False: empty directory always.', effective: true }),
   require_membership_for_aliases: option(boolean, { default: true, doc: 'Must be in room to alias it.', effective: true }),
   alias_creation_rules: option(list(object({

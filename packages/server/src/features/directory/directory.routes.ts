@@ -1,10 +1,11 @@
 /** Endpoints of room aliases and of published rooms. */
-import { Type } from 'typebox'
+import { Type, type Static } from 'typebox'
 import { refuse } from '@myelin/protocol/errors.ts'
 import { endpoint } from '#platform/http/endpoint.ts'
 import { RoomAliasParam, RoomIdParam } from '#platform/http/schemas.ts'
 import type { Directory } from './directory.ts'
 import type { PublicRooms } from './public-rooms.ts'
+import type { PublicRoomsQuery } from './remote-directory.ts'
 
 const versions = ['v3', 'r0', 'api/v1', 'unstable']
 const anchor = 'https://spec.matrix.org/v1.19/client-server-api/#'
@@ -12,6 +13,8 @@ const anchor = 'https://spec.matrix.org/v1.19/client-server-api/#'
 /** What the endpoints must know of the configuration. */
 export interface DirectoryDoorRules {
   readonly allowPublicRoomsWithoutAuth: boolean
+  /** `allow_public_rooms_over_federation` */
+  readonly allowPublicRoomsOverFederation: boolean
 }
 
 interface Needs {
@@ -102,31 +105,76 @@ const getPublicRooms = endpoint({
   },
 })
 
+const publicRoomsFilter = Type.Object({
+  limit: Type.Optional(Type.Integer()),
+  since: Type.Optional(Type.String()),
+  filter: Type.Optional(Type.Object({
+    generic_search_term: Type.Optional(Type.Union([Type.String(), Type.Null()])),
+    room_types: Type.Optional(Type.Union([Type.Array(Type.Union([Type.String(), Type.Null()])), Type.Null()])),
+  })),
+  include_all_networks: Type.Optional(Type.Boolean()),
+  third_party_instance_id: Type.Optional(Type.Union([Type.String(), Type.Null()])),
+})
+
 const queryPublicRooms = endpoint({
   id: 'queryPublicRooms', servlet: 'PublicRoomListRestServlet', method: 'POST', base: 'client', versions, path: '/publicRooms',
   spec: `${anchor}post_matrixclientv3publicrooms`, auth: 'guest', limit: 'none', role: 'generic',
   query: Type.Object({ server: Type.Optional(Type.String()) }),
-  body: Type.Object({
-    limit: Type.Optional(Type.Integer()),
-    since: Type.Optional(Type.String()),
-    filter: Type.Optional(Type.Object({
-      generic_search_term: Type.Optional(Type.Union([Type.String(), Type.Null()])),
-      room_types: Type.Optional(Type.Union([Type.Array(Type.Union([Type.String(), Type.Null()])), Type.Null()])),
-    })),
-    include_all_networks: Type.Optional(Type.Boolean()),
-    third_party_instance_id: Type.Optional(Type.Union([Type.String(), Type.Null()])),
-  }),
+  body: publicRoomsFilter,
   bodyKind: 'optional-json', errors: ['M_INVALID_PARAM', 'M_NOT_FOUND', 'M_BAD_JSON'],
-  handler: async ({ publicRooms }: Needs, { query, body }) => {
-    const { limit, since, filter, include_all_networks: includeAllNetworks = false, third_party_instance_id: network } = body
-    if (includeAllNetworks && network) throw refuse('M_INVALID_PARAM', 'Give "include_all_networks" or "third_party_instance_id", not both.')
-    return publicRooms.list(query.server, {
-      limit, since, searchTerm: filter?.generic_search_term ?? undefined, roomTypes: filter?.room_types ?? undefined,
-      includeAllNetworks, network: network ?? undefined,
-    })
+  handler: async ({ publicRooms }: Needs, { query, body }) => publicRooms.list(query.server, queryOf(body)),
+})
+
+/** @throws M_INVALID_PARAM */
+function queryOf(body: Static<typeof publicRoomsFilter>): PublicRoomsQuery {
+  const { limit, since, filter, include_all_networks: includeAllNetworks = false, third_party_instance_id: network } = body
+  if (includeAllNetworks && network) throw refuse('M_INVALID_PARAM', 'Give "include_all_networks" or "third_party_instance_id", not both.')
+  return {
+    limit, since, searchTerm: filter?.generic_search_term ?? undefined, roomTypes: filter?.room_types ?? undefined,
+    includeAllNetworks, network: network ?? undefined,
+  }
+}
+
+const serverAnchor = 'https://spec.matrix.org/v1.19/server-server-api/#'
+
+const queryRoomAlias = endpoint({
+  id: 'queryRoomDirectory', servlet: 'FederationQueryServlet', method: 'GET', base: 'federation', versions: ['v1'], path: '/query/directory',
+  spec: `${serverAnchor}get_matrixfederationv1querydirectory`, auth: 'server', limit: 'none', role: 'generic',
+  query: Type.Object({ room_alias: RoomAliasParam }), errors: ['M_NOT_FOUND', 'M_INVALID_PARAM', 'M_MISSING_PARAM', 'M_UNAUTHORIZED', 'M_FORBIDDEN'],
+  handler: async ({ directory }: Needs, { query }) => {
+    const target = await directory.resolveOwn(query.room_alias)
+    if (!target) throw refuse('M_NOT_FOUND', `The room alias ${query.room_alias} does not exist on this server.`)
+    return { room_id: target.roomId, servers: target.servers }
   },
+})
+
+const shownToServers = {
+  servlet: 'PublicRoomList', base: 'federation', versions: ['v1'], path: '/publicRooms', auth: 'server', limit: 'none', role: 'generic',
+  errors: ['M_FORBIDDEN', 'M_INVALID_PARAM', 'M_UNAUTHORIZED', 'M_BAD_JSON'],
+} as const
+
+/** The directory for another server. @throws M_FORBIDDEN where the operator does not show it */
+async function listForServer({ publicRooms, directoryRules }: Needs, query: PublicRoomsQuery): Promise<object> {
+  if (!directoryRules.allowPublicRoomsOverFederation) throw refuse('M_FORBIDDEN', 'This server does not show its directory of rooms to other servers.')
+  return publicRooms.list(undefined, query)
+}
+
+const getPublicRoomsForServer = endpoint({
+  ...shownToServers, id: 'getPublicRoomsOverFederation', method: 'GET', spec: `${serverAnchor}get_matrixfederationv1publicrooms`,
+  query: Type.Object({
+    limit: Type.Optional(Type.Integer()), since: Type.Optional(Type.String()), include_all_networks: Type.Optional(Type.Boolean()),
+    third_party_instance_id: Type.Optional(Type.String()),
+  }),
+  handler: async (needs: Needs, { query }) => listForServer(needs, queryOf(query)),
+})
+
+const queryPublicRoomsForServer = endpoint({
+  ...shownToServers, id: 'queryPublicRoomsOverFederation', method: 'POST', spec: `${serverAnchor}post_matrixfederationv1publicrooms`,
+  body: publicRoomsFilter, bodyKind: 'optional-json',
+  handler: async (needs: Needs, { body }) => listForServer(needs, queryOf(body)),
 })
 
 export const directoryRoutes = [
   setRoomAlias, getRoomIdByAlias, deleteRoomAlias, getLocalAliases, getVisibility, setVisibility, setNetworkVisibility, getPublicRooms, queryPublicRooms,
+  queryRoomAlias, getPublicRoomsForServer, queryPublicRoomsForServer,
 ]

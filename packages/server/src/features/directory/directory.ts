@@ -31,8 +31,7 @@ interface Needs {
   readonly writer: RoomWriter
   readonly access: RoomAccess
   readonly serverName: string
-  /** Undefined where the server asks no others. */
-  readonly remote: RemoteDirectory | undefined
+  readonly remote: Pick<RemoteDirectory, 'resolveAlias'>
   readonly isAdmin: (userId: UserId) => Promise<boolean>
   readonly requireMembership: boolean
   /** `alias_creation_rules`; null allows all. */
@@ -66,7 +65,11 @@ export class Directory {
   async resolve(alias: RoomAlias): Promise<AliasTarget | undefined> {
     const parts = parseRoomAlias(alias)
     if (!parts) return undefined
-    if (parts.serverName !== this.#needs.serverName) return this.#needs.remote?.resolveAlias(alias)
+    return parts.serverName === this.#needs.serverName ? this.resolveOwn(alias) : this.#needs.remote.resolveAlias(alias)
+  }
+
+  /** What an alias of this server points to; undefined for all others. */
+  async resolveOwn(alias: RoomAlias): Promise<AliasTarget | undefined> {
     const row = await this.#store.alias(alias)
     if (!row) return undefined
     const room = await this.#needs.rooms.byNid(row.room_nid)

@@ -4,6 +4,7 @@
  * Spec: client-server API, `GET /publicRooms`, `POST /publicRooms`.
  */
 import { refuse } from '@myelin/protocol/errors.ts'
+import { isServerName } from '@myelin/protocol/ids/server-name.ts'
 import { publishedRoom, type RoomSummary } from '#features/room-summaries/room-summaries.ts'
 import { ownNetwork } from './directory.ts'
 import { comparePlaces, formatPlace, parsePlace, type Place } from './listed-place.ts'
@@ -13,8 +14,7 @@ import type { PublicRoomsQuery, RemoteDirectory } from './remote-directory.ts'
 interface Needs {
   readonly published: PublishedRooms
   readonly serverName: string
-  /** Undefined where the server asks no others. */
-  readonly remote: RemoteDirectory | undefined
+  readonly remote: Pick<RemoteDirectory, 'publicRooms'>
   /** False gives an empty list always. */
   readonly isSearchEnabled: boolean
 }
@@ -32,13 +32,13 @@ export class PublicRooms {
   /**
    * A page of a directory.
    * @param server undefined for this server's
-   * @throws M_INVALID_PARAM, M_NOT_FOUND where the server cannot be asked
+   * @throws M_INVALID_PARAM; M_FORBIDDEN where the server does not show its directory, or is not to be asked
    */
   async list(server: string | undefined, query: PublicRoomsQuery): Promise<object> {
     const { serverName, remote, isSearchEnabled } = this.#needs
     if (!isSearchEnabled) return { chunk: [], total_room_count_estimate: 0 }
     if (server === undefined || server === serverName) return this.#own(query)
-    if (!remote) throw refuse('M_NOT_FOUND', `This server does not ask other servers for their rooms, so the directory of ${server} cannot be read.`)
+    if (!isServerName(server)) throw refuse('M_INVALID_PARAM', `"${server.slice(0, 255)}" is no name of a server.`)
     return remote.publicRooms(server, query)
   }
 

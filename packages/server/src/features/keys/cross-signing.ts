@@ -36,7 +36,7 @@ interface Needs {
   readonly knownDevices: KnownDevices
   readonly queue: UserQueue
   readonly isLocal: (userId: string) => boolean
-  readonly remote: RemoteMasterKeys | undefined
+  readonly remote: RemoteMasterKeys
 }
 
 type Keys = ReadonlyMap<KeyUsage, CrossSigningKey>
@@ -259,7 +259,7 @@ export class CrossSigning {
   }
 
   async #masterKeyOf(userId: UserId): Promise<JsonObject | undefined> {
-    if (!this.#needs.isLocal(userId)) return this.#needs.remote?.masterKey(userId)
+    if (!this.#needs.isLocal(userId)) return this.#needs.remote.masterKey(userId)
     const master = (await this.#stored(userId)).get('master')
     return master && JSON.parse(master.json)
   }

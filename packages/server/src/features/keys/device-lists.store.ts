@@ -17,6 +17,7 @@ export class DeviceListsStore {
   readonly #database: Database
   readonly #record: Prepared<{ userId: UserId; onlyFor: string; streamId: number }, unknown>
   readonly #since: Prepared<{ since: number; observer: string }, DeviceListChange>
+  readonly #lastOf: Prepared<{ userId: UserId }, { stream_id: number }>
 
   constructor(database: Database) {
     this.#database = database
@@ -27,6 +28,8 @@ export class DeviceListsStore {
     this.#since = prepare('deviceLists.since', ({ since, observer }) =>
       db.selectFrom('device_list_changes').select(['user_id', 'only_for']).where('stream_id', '>', since)
         .where((eb) => eb.or([eb('only_for', '=', ''), eb('only_for', '=', observer)])))
+    this.#lastOf = prepare('deviceLists.lastOf', ({ userId }) =>
+      db.selectFrom('device_list_changes').select('stream_id').where('user_id', '=', userId).where('only_for', '=', ''))
   }
 
   /** Highest id that was ever given: a user's newest change replaces the older one. */
@@ -37,6 +40,10 @@ export class DeviceListsStore {
 
   async record(tx: Tx, userId: UserId, onlyFor: string, streamId: number): Promise<void> {
     await this.#record.run(tx, { userId, onlyFor, streamId })
+  }
+
+  async lastOf(userId: UserId): Promise<number> {
+    return (await this.#lastOf.first(this.#database, { userId }))?.stream_id ?? 0
   }
 
   since(since: number, observer: string): Promise<DeviceListChange[]> {

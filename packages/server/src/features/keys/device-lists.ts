@@ -69,6 +69,11 @@ export class DeviceLists {
     await this.#store.record(tx, userId, onlyFor ?? '', streamId)
   }
 
+  /** Number of the newest change of a user's device list that others can see; 0 where there was none. */
+  lastOf(userId: UserId): Promise<number> {
+    return this.#store.lastOf(userId)
+  }
+
   /**
    * Users whose device list changed after `since`, whether or not they share a room with the observer; far back, also some that changed again
    * after `upTo`. Who calls it keeps those who share a room with the observer, and the observer.

@@ -1,10 +1,12 @@
 /** Endpoints of end-to-end encryption keys and cross-signing. */
 import { Type } from 'typebox'
+import { refuse } from '@myelin/protocol/errors.ts'
+import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import { isObject, own, type JsonObject } from '@myelin/protocol/json/json.ts'
 import { endpoint } from '#platform/http/endpoint.ts'
 import { JsonText } from '#platform/http/reply.ts'
 import type { Requester } from '#platform/http/requester.ts'
-import { JsonObjectSchema } from '#platform/http/schemas.ts'
+import { JsonObjectSchema, UserIdParam } from '#platform/http/schemas.ts'
 import type { DeviceListPosition, DeviceLists } from './device-lists.ts'
 import { readClaims, readQuery, type Keys } from './keys.ts'
 
@@ -22,6 +24,10 @@ export type DeviceListPositionReader = (token: string) => DeviceListPosition
 
 interface Needs {
   readonly keys: Keys
+}
+
+interface ForServers extends Needs {
+  readonly accounts: { isLocal(userId: UserId): boolean; get(userId: UserId): Promise<unknown> }
 }
 
 const shared = { base: 'client', versions: ['v3', 'r0', 'unstable'], limit: 'none' } as const
@@ -142,4 +148,63 @@ const uploadSignatures = endpoint({
   handler: async ({ keys }: Needs, { requester, body }) => ({ failures: await keys.crossSigning.uploadSignatures(requester.userId, body) }),
 })
 
-export const keysRoutes = [uploadKeys, queryKeys, claimKeys, keyChanges, uploadCrossSigningKeys, uploadSignatures]
+const ofServers = { base: 'federation', versions: ['v1'], auth: 'server', limit: 'none' } as const
+const serverSpec = (anchor: string) => `https://spec.matrix.org/v1.19/server-server-api/#${anchor}`
+
+const queryKeysForServer = endpoint({
+  ...ofServers,
+  id: 'queryUserKeys',
+  servlet: 'FederationClientKeysQueryServlet',
+  method: 'POST',
+  path: '/user/keys/query',
+  spec: serverSpec('post_matrixfederationv1userkeysquery'),
+  role: 'generic',
+  body: Type.Object({ device_keys: JsonObjectSchema }),
+  errors: ['M_BAD_JSON', 'M_MISSING_PARAM', 'M_INVALID_PARAM', 'M_UNAUTHORIZED', 'M_FORBIDDEN'],
+  handler: async ({ keys, accounts }: ForServers, { body }) => {
+    const devices = readQuery(body.device_keys)
+    assertOwn(accounts, devices.keys())
+    return new JsonText(await keys.query({ requester: undefined, devices, timeoutMs: 0 }))
+  },
+})
+
+const claimKeysForServer = endpoint({
+  ...ofServers,
+  id: 'claimUserEncryptionKeys',
+  servlet: 'FederationClientKeysClaimServlet',
+  method: 'POST',
+  path: '/user/keys/claim',
+  spec: serverSpec('post_matrixfederationv1userkeysclaim'),
+  role: 'main',
+  body: Type.Object({ one_time_keys: JsonObjectSchema }),
+  errors: ['M_BAD_JSON', 'M_MISSING_PARAM', 'M_INVALID_PARAM', 'M_UNAUTHORIZED', 'M_FORBIDDEN'],
+  handler: async ({ keys, accounts }: ForServers, { body }) => {
+    const claims = readClaims(body.one_time_keys)
+    assertOwn(accounts, claims.keys())
+    return new JsonText(await keys.claim(claims, 0))
+  },
+})
+
+const getDevicesForServer = endpoint({
+  ...ofServers,
+  id: 'getUserDevices',
+  servlet: 'FederationUserDevicesQueryServlet',
+  method: 'GET',
+  path: '/user/devices/:userId',
+  spec: serverSpec('get_matrixfederationv1userdevicesuserid'),
+  role: 'generic',
+  params: Type.Object({ userId: UserIdParam }),
+  errors: ['M_INVALID_PARAM', 'M_NOT_FOUND', 'M_UNAUTHORIZED', 'M_FORBIDDEN'],
+  handler: async ({ keys, accounts }: ForServers, { params }) => {
+    assertOwn(accounts, [params.userId])
+    if (!(await accounts.get(params.userId))) throw refuse('M_NOT_FOUND', `${params.userId} does not exist.`)
+    return new JsonText(await keys.deviceListOf(params.userId))
+  },
+})
+
+/** @throws M_INVALID_PARAM where another server's user is among them */
+function assertOwn(accounts: ForServers['accounts'], userIds: Iterable<UserId>): void {
+  for (const userId of userIds) if (!accounts.isLocal(userId)) throw refuse('M_INVALID_PARAM', `${userId} is not a user of this server.`)
+}
+
+export const keysRoutes = [uploadKeys, queryKeys, claimKeys, keyChanges, uploadCrossSigningKeys, uploadSignatures, queryKeysForServer, claimKeysForServer, getDevicesForServer]

@@ -231,7 +231,7 @@ test('keys that other servers answer are passed on for the users that were asked
   const { Keys } = await import('./keys.ts')
   const asked: JsonValue[] = []
   const keys = await Keys.open({
-    database, caches, clock, deviceLists, knownDevices, isLocal: () => false,
+    database, caches, clock, deviceLists, knownDevices, isLocal: () => false, showsNamesToServers: false,
     remote: {
       queryKeys: async (name, devices) => {
         asked.push({ [name]: devices })

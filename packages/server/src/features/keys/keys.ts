@@ -34,7 +34,7 @@ export interface RemoteKeyServers {
   claimKeys(server: ServerName, oneTimeKeys: JsonObject, timeoutMs: number): Promise<JsonObject | undefined>
 }
 
-/** Who asks for keys; undefined for another server, which sees no display names and no user-signing keys. */
+/** Who asks for keys; undefined for another server, which sees no user-signing keys, and display names only where the operator shows them. */
 export interface KeyQuery {
   readonly requester: UserId | undefined
   /** Device ids by user; an empty list asks for all devices. */
@@ -49,8 +49,9 @@ interface Needs {
   readonly deviceLists: DeviceLists
   readonly knownDevices: KnownDevices
   readonly isLocal: (userId: string) => boolean
-  /** Absent while there is no federation: then every other server counts as one that cannot be reached. */
-  readonly remote?: RemoteKeyServers
+  readonly remote: RemoteKeyServers
+  /** `allow_device_name_lookup_over_federation` */
+  readonly showsNamesToServers: boolean
 }
 
 /** Texts of JSON objects by user, ready to be put into an answer. */
@@ -82,7 +83,7 @@ export class Keys {
     const { database, clock, deviceLists, knownDevices, isLocal, remote } = needs
     this.crossSigning = new CrossSigning({
       database, clock, deviceLists, knownDevices, isLocal, store: this.#store, crossSigningStore: this.#crossSigningStore, queue: this.#queue,
-      remote: remote && { masterKey: (userId) => remoteMasterKey(remote, userId) },
+      remote: { masterKey: (userId) => remoteMasterKey(remote, userId) },
     })
   }
 
@@ -128,7 +129,7 @@ export class Keys {
     const failures = new Map<string, string>()
     const answers = [...remote].map(async ([server, userIds]) => {
       const asked = Object.fromEntries(userIds.map((userId) => [userId, devices.get(userId) ?? []]))
-      const answer = await this.#needs.remote?.queryKeys(server, asked, boundedTimeout(timeoutMs))
+      const answer = await this.#needs.remote.queryKeys(server, asked, boundedTimeout(timeoutMs))
       if (!answer) failures.set(server, '{}')
       else for (const userId of userIds) await this.#addRemote(texts, requester, userId, answer)
     })
@@ -154,7 +155,7 @@ export class Keys {
     const keys = new Map<string, string>()
     const answers = [...this.#remoteServers(claims.keys())].map(async ([server, userIds]) => {
       const asked = Object.fromEntries(userIds.map((userId) => [userId, Object.fromEntries(claims.get(userId) ?? [])]))
-      const answer = await this.#needs.remote?.claimKeys(server, asked, boundedTimeout(timeoutMs))
+      const answer = await this.#needs.remote.claimKeys(server, asked, boundedTimeout(timeoutMs))
       if (!answer) failures.set(server, '{}')
       for (const userId of answer ? userIds : []) {
         const ofUser = answer && own(answer, userId)
@@ -173,6 +174,25 @@ export class Keys {
     for (const [userId, ofUser] of byUser) keys.set(userId, objectText(ofUser))
     await Promise.all(answers)
     return objectText(new Map([['failures', objectText(failures)], ['one_time_keys', objectText(keys)]]))
+  }
+
+  /**
+   * All devices of a user of this server with keys, and the keys that vouch for them, as other servers keep them.
+   * @returns the JSON text of the answer
+   */
+  async deviceListOf(userId: UserId): Promise<string> {
+    const { deviceLists, knownDevices, showsNamesToServers } = this.#needs
+    const streamId = await deviceLists.lastOf(userId)
+    const [rows, keys] = await Promise.all([this.#store.ofUsers([userId]), this.#crossSigningStore.ofUsers([userId])])
+    const names = showsNamesToServers ? await knownDevices.of(userId) : undefined
+    const devices = (rows.get(userId) ?? []).map((row) => {
+      const name = names?.get(row.device_id)
+      const shown = name === undefined ? '' : `,"device_display_name":${JSON.stringify(name)}`
+      return `{"device_id":${JSON.stringify(row.device_id)},"keys":${row.json}${shown}}`
+    })
+    const members = new Map([['user_id', JSON.stringify(userId)], ['stream_id', String(streamId)], ['devices', `[${devices.join(',')}]`]])
+    for (const key of keys.get(userId) ?? []) if (key.key_type !== 'user_signing') members.set(`${key.key_type}_key`, key.json)
+    return objectText(members)
   }
 
   /** Deletes the keys of devices, within the transaction that deletes the devices. */
@@ -217,7 +237,8 @@ export class Keys {
       this.#store.ofUsers(userIds), this.#crossSigningStore.ofUsers(userIds), this.#signaturesOf(requester, userIds),
     ])
     const withKeys = userIds.filter((userId) => rows.get(userId)?.length !== 0)
-    const names = requester === undefined ? new Map<UserId, DeviceNames>() : await this.#needs.knownDevices.ofMany(withKeys)
+    const isNamed = requester !== undefined || this.#needs.showsNamesToServers
+    const names = isNamed ? await this.#needs.knownDevices.ofMany(withKeys) : new Map<UserId, DeviceNames>()
     for (const userId of userIds) texts.devices.set(userId, devicesText(rows.get(userId) ?? [], devices.get(userId) ?? [], names.get(userId)))
     for (const key of [...keys.values()].flat()) {
       if (key.key_type === 'master') texts.master.set(key.user_id, masterText(key, requester, signatures.get(key.user_id)))

@@ -1,4 +1,5 @@
 /** Endpoints of profiles. */
+import { Type } from 'typebox'
 import { refuse } from '@myelin/protocol/errors.ts'
 import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import { isUserId } from '@myelin/protocol/ids/user-id.ts'
@@ -10,10 +11,12 @@ import type { Accounts } from '#features/accounts/accounts.ts'
 import { assertFieldName } from './profile-field.ts'
 import type { Profile, Profiles } from './profiles.ts'
 
-/** Which fields users may not change themselves. */
+/** Which fields users may not change themselves, and who is shown profiles. */
 export interface ProfileRules {
   readonly displaynameFixed: boolean
   readonly avatarUrlFixed: boolean
+  /** `allow_profile_lookup_over_federation` */
+  readonly isShownToServers: boolean
 }
 
 type Needs = { readonly profiles: Profiles; readonly accounts: Accounts; readonly profileRules: ProfileRules }
@@ -98,4 +101,19 @@ const deleteField = endpoint({
   },
 })
 
-export const profilesEndpoints = [getProfile, getField, setField, deleteField] as const
+const queryProfile = endpoint({
+  id: 'queryProfile', servlet: 'FederationQueryServlet', method: 'GET', base: 'federation', path: '/query/profile', versions: ['v1'],
+  spec: 'https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1queryprofile',
+  auth: 'server', limit: 'none', role: 'generic', errors: ['M_NOT_FOUND', 'M_FORBIDDEN', 'M_INVALID_PARAM', 'M_MISSING_PARAM', 'M_UNAUTHORIZED'],
+  query: Type.Object({ user_id: Type.String(), field: Type.Optional(Type.String()) }),
+  handler: async ({ profiles, accounts, profileRules }: Needs, { query }) => {
+    if (!profileRules.isShownToServers) throw refuse('M_FORBIDDEN', 'This server does not show profiles to other servers.')
+    const userId = userIdOf(query.user_id)
+    const profile = accounts.isLocal(userId) ? await profiles.get(userId) : undefined
+    if (!profile) throw refuse('M_NOT_FOUND', 'There is no profile of this user on this server.')
+    const { field } = query
+    return jsonOf(field === undefined ? profile : new Map([...profile].filter(([name]) => name === field)))
+  },
+})
+
+export const profilesEndpoints = [getProfile, getField, setField, deleteField, queryProfile] as const

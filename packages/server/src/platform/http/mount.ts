@@ -5,6 +5,8 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { MatrixError, refuse } from '@myelin/protocol/errors.ts'
+import { isObject, type JsonObject } from '@myelin/protocol/json/json.ts'
+import { parseJsonBytes } from '@myelin/protocol/json/parse.ts'
 import { StorageError } from '#platform/db/database.ts'
 import { RemoteError } from '#platform/fetch/remote-error.ts'
 import { addressKey } from '#platform/limits/address-key.ts'
@@ -208,13 +210,9 @@ class EndpointServer {
   async #authenticateServer(route: Route, request: ServedRequest, raw: IncomingMessage): Promise<void> {
     const { authenticateServer } = this.#options
     if (authenticateServer === undefined) throw new Error(`${route.endpoint.id} is mounted without authenticateServer`)
-    if (route.takesBody) request.body = await bodyOf(route.endpoint, raw)
-    request.origin = await authenticateServer({
-      authorization: request.headers.authorization ?? '',
-      method: request.method,
-      uri: request.url,
-      content: request.body,
-    })
+    const content = route.takesBody ? await signedBodyOf(route.endpoint, raw) : undefined
+    request.body = content
+    request.origin = await authenticateServer({ authorization: request.headers.authorization ?? '', method: request.method, uri: request.url, content })
   }
 
   #limit({ limit }: Endpoint<unknown>, { requester, ip }: ServedRequest): void {
@@ -269,6 +267,16 @@ function completeParams(params: Params, optional: string | undefined): Params {
 async function bodyOf({ bodyKind, maxBodyBytes = defaultBodyBytes }: Endpoint<unknown>, raw: IncomingMessage): Promise<unknown> {
   const bytes = await readBody(raw, maxBodyBytes)
   return bytes.length === 0 && bodyKind === 'optional-json' ? {} : parseJsonObject(bytes)
+}
+
+/** As `bodyOf`, for a signed request: numbers keep the text that the signature covers. Undefined where a body is optional and absent. */
+async function signedBodyOf({ bodyKind, maxBodyBytes = defaultBodyBytes }: Endpoint<unknown>, raw: IncomingMessage): Promise<JsonObject | undefined> {
+  const bytes = await readBody(raw, maxBodyBytes)
+  if (bytes.length === 0 && bodyKind === 'optional-json') return undefined
+  const parsed = parseJsonBytes(bytes)
+  if ('reason' in parsed) throw refuse(parsed.errcode, `${parsed.reason}.`)
+  if (!isObject(parsed.value)) throw refuse('M_BAD_JSON', 'The request body must be a JSON object.')
+  return parsed.value
 }
 
 function limitKey(by: 'user' | 'device' | 'address', requester: Requester | undefined, ip: string): string {

@@ -4,6 +4,7 @@
  * Spec: client-server API, "Using access tokens", "Guest access", "Account locking"; application service API, "Identity assertion".
  */
 import type { UserId } from '@myelin/protocol/ids/ids.ts'
+import type { JsonValue } from '@myelin/protocol/json/json.ts'
 
 /** An authenticated user, or an application service in the name of one of its users. */
 export interface Requester {
@@ -56,7 +57,7 @@ export interface SignedRequest {
   /** Path and query as they came over the wire. */
   readonly uri: string
   /** Parsed JSON body; undefined when the request has none. */
-  readonly content: unknown
+  readonly content: JsonValue | undefined
 }
 
 /** Checks the `X-Matrix` signature of a request and answers the name of the origin server; throws `M_UNAUTHORIZED`. */

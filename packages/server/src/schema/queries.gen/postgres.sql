@@ -141,6 +141,15 @@ select * from "delayed_events" where "user_id" = $1 and "send_ts" is not null or
 -- delayedEvents.scheduledStates
 select "delay_id", "user_id", "room_nid", "event_type", "state_key" from "delayed_events" where "send_ts" is not null and "state_key" is not null;
 
+-- destinations.failing
+select * from "destinations" where "retry_interval" > $1;
+
+-- destinations.put
+insert into "destinations" ("destination", "failure_ts", "retry_last_ts", "retry_interval") values ($1, $2, $3, $4) on conflict ("destination") do update set "failure_ts" = "excluded"."failure_ts", "retry_last_ts" = "excluded"."retry_last_ts", "retry_interval" = "excluded"."retry_interval";
+
+-- deviceLists.lastOf
+select "stream_id" from "device_list_changes" where "user_id" = $1 and "only_for" = $2;
+
 -- deviceLists.record
 insert into "device_list_changes" ("user_id", "only_for", "stream_id") values ($1, $2, $3) on conflict ("user_id", "only_for") do update set "stream_id" = "excluded"."stream_id";
 
@@ -590,6 +599,18 @@ insert into "rooms" ("room_nid", "room_id", "room_version", "creator_nid", "crea
 
 -- rooms.page
 select "room_nid", "room_id", "room_version" from "rooms" where "room_nid" > $1 order by "room_nid" limit $2;
+
+-- serverKeys.document
+select * from "server_keys_json" where "server_name" = $1;
+
+-- serverKeys.keys
+select * from "server_signature_keys" where "server_name" = $1;
+
+-- serverKeys.putDocument
+insert into "server_keys_json" ("server_name", "from_server", "ts_added_ms", "ts_valid_until_ms", "key_json") values ($1, $2, $3, $4, $5) on conflict ("server_name") do update set "from_server" = "excluded"."from_server", "ts_added_ms" = "excluded"."ts_added_ms", "ts_valid_until_ms" = "excluded"."ts_valid_until_ms", "key_json" = "excluded"."key_json";
+
+-- serverKeys.putKey
+insert into "server_signature_keys" ("server_name", "key_id", "verify_key", "ts_valid_until_ms", "ts_added_ms", "from_server") values ($1, $2, $3, $4, $5, $6) on conflict ("server_name", "key_id") do update set "verify_key" = "excluded"."verify_key", "ts_valid_until_ms" = "excluded"."ts_valid_until_ms", "ts_added_ms" = "excluded"."ts_added_ms", "from_server" = "excluded"."from_server";
 
 -- sessions.byHash
 select * from "access_tokens" where "token_hash" = $1;

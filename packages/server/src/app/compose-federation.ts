@@ -1,0 +1,92 @@
+/** Builds what talks to other homeservers: discovery, the signing client, their keys and ours. */
+import type { EventSigner } from '@myelin/protocol/events/build.ts'
+import { compileGlob } from '@myelin/protocol/acl/glob.ts'
+import type { ServerKey } from '@myelin/protocol/federation/server-keys.ts'
+import type { ServerName } from '@myelin/protocol/ids/ids.ts'
+import { isServerName } from '@myelin/protocol/ids/server-name.ts'
+import { KeyRing } from '#engine/key-ring.ts'
+import { Destinations } from '#features/federation/destinations.ts'
+import { Federation } from '#features/federation/federation.ts'
+import { ServerDiscovery } from '#features/federation/server-discovery.ts'
+import { ServerPolicy } from '#features/federation/server-policy.ts'
+import { RequestSignatures } from '#features/federation/signatures.ts'
+import { directSource, notarySource, type Notary } from '#features/server-keys/key-sources.ts'
+import { ServerKeys } from '#features/server-keys/server-keys.ts'
+import type { CacheBudget } from '#platform/cache/cache.ts'
+import type { Clock } from '#platform/clock.ts'
+import type { Database } from '#platform/db/database.ts'
+import type { GuardedClient } from '#platform/fetch/guarded-client.ts'
+import type { TlsSettings } from '#platform/fetch/guarded-lookup.ts'
+import { systemResolveService } from '#platform/fetch/service-records.ts'
+import type { ServerAuthenticator } from '#platform/http/requester.ts'
+import type { Logger } from '#platform/log/logger.ts'
+import { composeOutbound } from './compose-outbound.ts'
+import type { Config, LoadedConfig } from './config.ts'
+import { usableKeys } from './signer.ts'
+import { serverVersion } from './version.ts'
+
+interface Inputs {
+  readonly loaded: Pick<LoadedConfig, 'signingKeys' | 'notaryKeys' | 'federationAuthorities'>
+  readonly config: Config
+  readonly database: Database
+  readonly caches: CacheBudget
+  readonly clock: Clock
+  readonly signer: EventSigner
+  readonly logger: (name: string) => Logger
+  readonly stack: AsyncDisposableStack
+}
+
+/** A key of this server is as good as the server itself. */
+const neverExpires = Number.MAX_SAFE_INTEGER
+
+/** Services of federation. */
+export async function composeFederation(inputs: Inputs) {
+  const { loaded, config, database, caches, clock, signer } = inputs
+  const serverName = config.server_name
+  const tuning = config.federation
+  const policy = new ServerPolicy(config.federation_domain_whitelist)
+  const discovery = new ServerDiscovery({ clock, resolveService: systemResolveService })
+  const destinations = await Destinations.open({
+    database, clock, random: Math.random,
+    rules: { minIntervalMs: tuning.destination_min_retry_interval, multiplier: tuning.destination_retry_multiplier, maxIntervalMs: tuning.destination_max_retry_interval },
+  })
+  const federation = new Federation({
+    signer, clock, policy, discovery, destinations, clientFor: clientsOf(inputs),
+    rules: { timeoutMs: tuning.client_timeout, retries: tuning.max_short_retries, longestRetryDelayMs: tuning.max_short_retry_delay },
+  })
+
+  const keys = usableKeys(loaded.signingKeys)
+  const keyRing = new KeyRing({
+    database, caches, clock, serverName, logger: inputs.logger('synapse.crypto.keyring'),
+    ownKeys: [...keys.map(({ keyId, publicKey }) => ({ keyId, publicKey, validUntilTs: neverExpires })), ...oldKeysOf(config)],
+  })
+  const notaries = notariesOf(config).filter((notary) => notary.serverName !== serverName && policy.allows(notary.serverName))
+  keyRing.use([directSource(federation), ...notaries.map((notary) => notarySource(federation, keyRing, clock, notary))])
+  const notaryKeys = loaded.notaryKeys.length > 0 ? usableKeys(loaded.notaryKeys) : keys
+  const serverKeys = new ServerKeys({ serverName, clock, keys, oldKeys: oldKeysOf(config), refreshIntervalMs: config.key_refresh_interval, notaryKeys, keyRing })
+
+  const signatures = new RequestSignatures({ serverName, keyRing, clock, policy, destinations })
+  const authenticateServer: ServerAuthenticator = (request) => signatures.originOf(request)
+  return { federation, destinations, keyRing, serverKeys, authenticateServer, implementation: { name: 'Myelin', version: serverVersion } }
+}
+
+/** The client for each server: without a check of certificates for those that the operator trusts. */
+function clientsOf({ config, loaded, stack }: Inputs): (serverName: ServerName) => GuardedClient {
+  const minVersion = config.federation_client_minimum_tls_version === '1' ? 'TLSv1' : (`TLSv${config.federation_client_minimum_tls_version}` as const)
+  const authorities = loaded.federationAuthorities
+  const tls: TlsSettings = { minVersion, ...(authorities.length > 0 ? { ca: authorities } : {}) }
+  const unchecked = composeOutbound(config, process.env, stack, { ...tls, rejectUnauthorized: false })
+  const checked = config.federation_verify_certificates ? composeOutbound(config, process.env, stack, tls) : unchecked
+  const trusted = config.federation_certificate_verification_whitelist.map(compileGlob)
+  return (serverName) => (trusted.some((glob) => glob.matches(serverName)) ? unchecked : checked)
+}
+
+function oldKeysOf(config: Config): ServerKey[] {
+  return [...config.old_signing_keys].flatMap(([keyId, { key, expired_ts: validUntilTs }]) =>
+    key === null || validUntilTs === null ? [] : [{ keyId, publicKey: key, validUntilTs }])
+}
+
+function notariesOf(config: Config): Notary[] {
+  return config.trusted_key_servers.flatMap(({ server_name: name, verify_keys: verifyKeys, accept_keys_insecurely: isBelievedUnsigned }) =>
+    isServerName(name) ? [{ serverName: name, verifyKeys, isBelievedUnsigned }] : [])
+}
