@@ -7,6 +7,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { endpoints } from '#app/routes.ts'
 import { pathsOf } from '#platform/http/endpoint.ts'
+import { endpointsAt, filledPath } from '../kit/endpoint-paths.ts'
 import { testServer } from '../kit/test-server.ts'
 
 /** Values by the names of path parameters; what is not named takes a word. */
@@ -16,24 +17,12 @@ const samples: Readonly<Record<string, string>> = {
 }
 const methods = ['GET', 'POST', 'PUT', 'DELETE', 'PATCH'] as const
 
-function urlOf(path: string): string {
-  return path.split('/').map((segment) => {
-    const name = segment.startsWith(':') ? segment.slice(1).replace('?', '') : undefined
-    return name === undefined ? segment : encodeURIComponent(samples[name] ?? 'word')
-  }).join('/')
-}
-
-const patterns = endpoints.flatMap((endpoint) => pathsOf(endpoint).map((path) => ({ method: endpoint.method, segments: path.split('/') })))
+const urlOf = (path: string): string => filledPath(path, samples, 'word')
 
 /** Each path with the methods that some endpoint takes on it; a word may also be the value of another endpoint's parameter. */
 function methodsByUrl(): Map<string, ReadonlySet<string>> {
   const urls = new Set(endpoints.flatMap((endpoint) => pathsOf(endpoint).map(urlOf)))
-  return new Map([...urls].map((url) => {
-    const segments = url.split('/')
-    const fitting = patterns.filter((pattern) => pattern.segments.length === segments.length &&
-      pattern.segments.every((segment, index) => segment.startsWith(':') || segment === segments[index]))
-    return [url, new Set(fitting.map((pattern) => pattern.method))]
-  }))
+  return new Map([...urls].map((url) => [url, new Set(endpointsAt(url).map((each) => each.method))]))
 }
 
 function assertCors(headers: Headers, what: string): void {

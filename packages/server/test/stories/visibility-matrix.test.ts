@@ -8,6 +8,7 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { endpoints } from '#app/routes.ts'
 import { pathsOf, type Endpoint } from '#platform/http/endpoint.ts'
+import { filledPath } from '../kit/endpoint-paths.ts'
 import { TestClient } from '../kit/test-client.ts'
 import { testServer } from '../kit/test-server.ts'
 
@@ -84,13 +85,9 @@ const queries: Readonly<Record<string, readonly string[]>> = {
 function urlsOf(endpoint: Endpoint, { room, events }: Scene, userId: string): string[] {
   const [path] = pathsOf(endpoint)
   if (path === undefined) return []
-  const fill = (eventId: string): string => path.split('/').map((segment) => {
-    const name = segment.startsWith(':') ? segment.slice(1).replace('?', '') : undefined
-    const values: Readonly<Record<string, string>> = {
-      roomId: room, roomIdOrAlias: room, eventId, userId, eventType: 'org.example.state', stateKey: 'early', relType: 'm.thread', type: 'm.tag', serverName: 'test.example',
-    }
-    return name === undefined ? segment : encodeURIComponent(values[name] ?? 'm.room.message')
-  }).join('/')
+  const fill = (eventId: string): string => filledPath(path, {
+    roomId: room, roomIdOrAlias: room, eventId, userId, eventType: 'org.example.state', stateKey: 'early', relType: 'm.thread', type: 'm.tag', serverName: 'test.example',
+  }, 'm.room.message')
   const filled = path.includes(':eventId') ? events.map(fill) : [fill('$none')]
   return filled.flatMap((url) => (queries[endpoint.id] ?? ['']).map((query) => url + query))
 }
