@@ -76,7 +76,14 @@ export class AccountData {
    * @throws M_BAD_JSON with 405 for a type that the server manages, M_INVALID_PARAM, M_TOO_LARGE
    */
   async put(userId: UserId, scope: string, type: string, content: JsonObject): Promise<void> {
-    await this.#put(userId, scope, type, content)
+    this.#assertUnmanaged(type)
+    if (Buffer.byteLength(type) > typeLimitBytes) throw refuse('M_INVALID_PARAM', `An account data type has at most ${typeLimitBytes} bytes.`)
+    const ignored = scope === accountScope && type === ignoredUserListType ? ignoredUsersOf(userId, content) : undefined
+    await this.change(userId, scope, type, () => JSON.stringify(content), async (tx) => {
+      if (!ignored) return
+      await this.#store.setIgnored(tx, userId, ignored)
+      tx.afterCommit(() => this.#ignored.delete(userId))
+    })
   }
 
   /**
@@ -86,18 +93,7 @@ export class AccountData {
   async delete(userId: UserId, scope: string, type: string): Promise<void> {
     if (!this.#deletesEmpty) throw refuse('M_UNRECOGNIZED', 'This server deletes no account data; store an empty object instead.')
     this.#assertUnmanaged(type)
-    if ((await this.#store.one(userId, scope, type)) !== undefined) await this.#put(userId, scope, type, {})
-  }
-
-  async #put(userId: UserId, scope: string, type: string, content: JsonObject): Promise<void> {
-    this.#assertUnmanaged(type)
-    if (Buffer.byteLength(type) > typeLimitBytes) throw refuse('M_INVALID_PARAM', `An account data type has at most ${typeLimitBytes} bytes.`)
-    const ignored = scope === accountScope && type === ignoredUserListType ? ignoredUsersOf(userId, content) : undefined
-    await this.change(userId, scope, type, () => JSON.stringify(content), async (tx) => {
-      if (!ignored) return
-      await this.#store.setIgnored(tx, userId, ignored)
-      tx.afterCommit(() => this.#ignored.delete(userId))
-    })
+    if ((await this.#store.one(userId, scope, type)) !== undefined) await this.put(userId, scope, type, {})
   }
 
   /**
@@ -136,8 +132,8 @@ export class AccountData {
 
   /** Content as clients read it, JSON text. @throws M_NOT_FOUND */
   async require(userId: UserId, scope: string, type: string): Promise<string> {
-    const content = scope === accountScope ? (await this.globalFor(userId)).get(type) : await this.#store.one(userId, scope, type)
-    if (content === undefined || (this.#deletesEmpty && content === '{}')) throw refuse('M_NOT_FOUND', `There is no account data of the type ${type}.`)
+    const content = scope === accountScope ? (await this.globalFor(userId)).get(type) : await this.#ofRoom(userId, scope, type)
+    if (content === undefined) throw refuse('M_NOT_FOUND', `There is no account data of the type ${type}.`)
     return content
   }
 
@@ -169,8 +165,8 @@ export class AccountData {
   }
 
   /** The data of one type, of all rooms. */
-  ofTypeInRooms(userId: UserId, type: string): Promise<readonly AccountDataEntry[]> {
-    return this.#store.ofType(userId, type)
+  async ofTypeInRooms(userId: UserId, type: string): Promise<readonly AccountDataEntry[]> {
+    return this.#kept(await this.#store.ofType(userId, type))
   }
 
   /** What changed with `since < position <= upTo`, each type once with its newest content, as clients read it. */
@@ -202,9 +198,18 @@ export class AccountData {
     if (this.#managed.has(type)) throw new MatrixError(405, 'M_BAD_JSON', `The server manages ${type}; use the endpoints that exist for it.`)
   }
 
+  async #ofRoom(userId: UserId, roomId: string, type: string): Promise<string | undefined> {
+    const content = await this.#store.one(userId, roomId, type)
+    return content === undefined || this.#isDeleted(content) ? undefined : content
+  }
+
   /** Without what is deleted. */
   #kept(entries: readonly AccountDataEntry[]): readonly AccountDataEntry[] {
-    return this.#deletesEmpty ? entries.filter((entry) => entry.content !== '{}') : entries
+    return entries.filter((entry) => !this.#isDeleted(entry.content))
+  }
+
+  #isDeleted(content: string): boolean {
+    return this.#deletesEmpty && content === '{}'
   }
 
   #rendered(userId: UserId, entry: AccountDataEntry): AccountDataEntry {
