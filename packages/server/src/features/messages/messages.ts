@@ -158,9 +158,15 @@ export class Messages {
 
   /** @throws M_INVALID_PARAM, M_FORBIDDEN */
   async #assertMayRedact(requester: Requester, room: Room, eventId: EventId): Promise<void> {
+    const target = await this.#target(room, eventId)
+    if (target.event.sender !== requester.userId) await assertMayRedactOthers(await this.#needs.writer.view(room), requester.userId)
+  }
+
+  /** The event that a redaction names. @throws M_INVALID_PARAM */
+  async #target(room: Room, eventId: EventId): Promise<StoredEvent> {
     const target = await this.#needs.events.get(room, eventId)
     if (!target || target.rejected) throw refuse('M_INVALID_PARAM', 'The room has no event of that id to redact.')
-    if (target.event.sender !== requester.userId) await assertMayRedactOthers(await this.#needs.writer.view(room), requester.userId)
+    return target
   }
 
   #redactBySend(requester: Requester, room: Room, message: Message, also: AlongWithEvent | undefined): Promise<EventId> {
@@ -170,9 +176,7 @@ export class Messages {
   }
 
   async #redact(requester: Requester, room: Room, eventId: EventId, content: JsonObject, extra: AlongWithEvent | undefined): Promise<EventId> {
-    const target = await this.#needs.events.get(room, eventId)
-    if (!target || target.rejected) throw refuse('M_INVALID_PARAM', 'The room has no event of that id to redact.')
-    const isOwn = target.event.sender === requester.userId
+    const isOwn = (await this.#target(room, eventId)).event.sender === requester.userId
     this.#charge(requester, !isOwn && this.#needs.adminRedactionLimited ? 'rc_admin_redaction' : 'rc_message')
     return this.#propose(room, async (view) => {
       if (!isOwn) await assertMayRedactOthers(view, requester.userId)
