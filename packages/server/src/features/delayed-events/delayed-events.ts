@@ -6,9 +6,9 @@
 import { randomBytes } from 'node:crypto'
 import { MatrixError, refuse, type Errcode } from '@myelin/protocol/errors.ts'
 import type { RoomId, UserId } from '@myelin/protocol/ids/ids.ts'
-import type { JsonObject } from '@myelin/protocol/json/json.ts'
 import type { Memberships } from '#engine/memberships.ts'
 import type { Rooms } from '#engine/rooms.ts'
+import type { DelayedEvent } from '#features/messages/messages.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
 import { isUniqueViolation } from '#platform/db/dialect.ts'
@@ -17,16 +17,6 @@ import type { RateLimits } from '#platform/limits/rate-limits.ts'
 import type { DelayedEventRow, DelayedEventsStore } from './delayed-events.store.ts'
 import type { DelayedSending } from './delayed-sending.ts'
 import type { DelayedStates } from './delayed-states.ts'
-
-/** An event to be sent later. */
-export interface DelayedEvent {
-  readonly type: string
-  /** Undefined for events that are no state. */
-  readonly stateKey: string | undefined
-  readonly content: JsonObject
-  /** What makes the request the same as an earlier one of its device. */
-  readonly txnId: string | undefined
-}
 
 interface Needs {
   readonly database: Database

@@ -4,18 +4,14 @@ import { endpoint } from '#platform/http/endpoint.ts'
 import { EventIdParam, JsonObjectSchema, RoomIdParam } from '#platform/http/schemas.ts'
 import type { Requester } from '#platform/http/requester.ts'
 import type { RoomId } from '@myelin/protocol/ids/ids.ts'
-import type { JsonObject } from '@myelin/protocol/json/json.ts'
-import type { Messages, RedactionRequest } from './messages.ts'
+import type { DelayedEvent, Messages, RedactionRequest } from './messages.ts'
 
 const versions = ['v3', 'r0', 'api/v1', 'unstable']
 const anchor = 'https://spec.matrix.org/v1.19/client-server-api/#'
 
 /** Who keeps events that are to be sent later. */
 interface DelayedSchedule {
-  schedule(
-    requester: Requester, roomId: RoomId,
-    event: { readonly type: string; readonly stateKey: string | undefined; readonly content: JsonObject; readonly txnId: string | undefined }, delayMs: number,
-  ): Promise<string>
+  schedule(requester: Requester, roomId: RoomId, event: DelayedEvent, delayMs: number): Promise<string>
 }
 
 interface Needs {

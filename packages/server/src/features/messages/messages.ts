@@ -67,6 +67,12 @@ export interface Message {
   readonly txnId: string | undefined
 }
 
+/** An event to be sent later; a repetition is the same event as with `Message`. */
+export interface DelayedEvent extends Message {
+  /** Undefined for events that are no state. */
+  readonly stateKey: string | undefined
+}
+
 /** How an event is to be redacted. */
 export interface RedactionRequest {
   readonly txnId: string | undefined
