@@ -23,6 +23,7 @@ import type { Authenticator } from '#platform/http/requester.ts'
 import type { RateLimits } from '#platform/limits/rate-limits.ts'
 import type { Logger } from '#platform/log/logger.ts'
 import type { Config } from './config.ts'
+import { isExperimental } from './experimental.ts'
 import { serverVersion } from './version.ts'
 
 interface Inputs {
@@ -161,7 +162,7 @@ function announcedRules(config: Config) {
   const featureRules: FeatureRules = {
     loginTokens: config.login_via_existing_session.enabled,
     delayedEvents: config.max_event_delay_duration !== null,
-    isExperimental: (flag) => config.experimental_features[flag] === true,
+    isExperimental: (flag) => isExperimental(config, flag),
     encryptedPresets: encryption === 'off' ? [] : ['private_chat', 'trusted_private_chat', ...(encryption === 'all' ? ['public_chat'] : [])],
   }
   const capabilityRules: CapabilityRules = {
@@ -174,6 +175,6 @@ function announcedRules(config: Config) {
     forgetOnLeave: config.forget_rooms_on_leave,
   }
   const profileRules: ProfileRules = { displaynameFixed: !config.enable_set_displayname, avatarUrlFixed: !config.enable_set_avatar_url, isShownToServers: config.allow_profile_lookup_over_federation }
-  const tellsAccountStatus = config.experimental_features['msc3720_enabled'] === true
+  const tellsAccountStatus = isExperimental(config, 'msc3720_enabled')
   return { wellKnownRules, tellsAccountStatus, wellKnownClient: wellKnownClient(wellKnownRules), featureRules, capabilityRules, profileRules }
 }

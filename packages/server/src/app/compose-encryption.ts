@@ -17,6 +17,7 @@ import type { Clock } from '#platform/clock.ts'
 import type { Database } from '#platform/db/database.ts'
 import type { Logger } from '#platform/log/logger.ts'
 import type { Config } from './config.ts'
+import { isExperimental } from './experimental.ts'
 
 interface EncryptionInputs {
   readonly config: Config
@@ -47,7 +48,7 @@ export async function composeEncryption(inputs: EncryptionInputs) {
   const keyBackups = new KeyBackups({ database })
   const toDevice = await ToDevice.open({ database, caches, clock, devices: knownDevices, isLocal })
   const dehydratedDevices = new DehydratedDevices({
-    database, keys, devices, toDevice, enabled: config.experimental_features['msc3814_enabled'] === true,
+    database, keys, devices, toDevice, enabled: isExperimental(config, 'msc3814_enabled'),
   })
   devices.onDeleted((tx, userId, deviceIds) => keys.devicesDeleted(tx, userId, deviceIds))
   devices.onDeleted((tx, userId, deviceIds) => toDevice.devicesDeleted(tx, userId, deviceIds))

@@ -21,6 +21,7 @@ import type { Database } from '#platform/db/database.ts'
 import type { Logger } from '#platform/log/logger.ts'
 import type { Engine } from './compose-engine.ts'
 import type { Config } from './config.ts'
+import { isExperimental } from './experimental.ts'
 
 interface PersonalInputs {
   readonly config: Config
@@ -37,10 +38,10 @@ interface PersonalInputs {
 /** Account data, push rules and counts, receipts, typing, presence, and what needs little more than a table. */
 export async function composePersonal({ config, database, caches, clock, logger, engine, accounts, devices, stack }: PersonalInputs) {
   const needs = { database, caches, clock, ...engine }
-  const accountData = await AccountData.open({ ...needs, deletesEmpty: config.experimental_features['msc3391_enabled'] === true })
+  const accountData = await AccountData.open({ ...needs, deletesEmpty: isExperimental(config, 'msc3391_enabled') })
   const tags = new Tags({ accountData })
   const filters = new Filters(needs)
-  const followsThreads = config.experimental_features['msc4306_enabled'] === true
+  const followsThreads = isExperimental(config, 'msc4306_enabled')
   const pushRules = new PushRules({ accountData, caches, followsThreads })
   const pushers = new Pushers({
     ...needs,
@@ -62,7 +63,7 @@ export async function composePersonal({ config, database, caches, clock, logger,
   const notifications = new Notifications({ ...needs, accountData, pushRules, threadSubscriptions, receipts })
   const notificationList = new NotificationList({ ...needs, receipts, notifications })
   const voip = new Voip({ clock, turn: turnOptions(config) })
-  const rtcTransports = config.experimental_features['msc4143_enabled'] === true ? config.matrix_rtc.transports : undefined
+  const rtcTransports = isExperimental(config, 'msc4143_enabled') ? config.matrix_rtc.transports : undefined
   const reports = await Reports.open(needs)
   const thirdParty = new ThirdParty()
   return { accountData, tags, filters, pushRules, pushers, receipts, typing, presence, threadSubscriptions, notifications, notificationList, voip, rtcTransports, reports, thirdParty }
@@ -72,7 +73,7 @@ function presenceSettings(config: Config) {
   const { presence } = config
   return {
     enabled: (config.use_presence ?? presence.enabled) === true,
-    busyEnabled: config.experimental_features['msc3026_enabled'] === true,
+    busyEnabled: isExperimental(config, 'msc3026_enabled'),
     times: {
       syncOnlineTimeoutMs: presence.sync_online_timeout, idleTimeoutMs: presence.idle_timeout, lastActiveGranularityMs: presence.last_active_granularity,
     },

@@ -6,6 +6,7 @@ import type { Clock } from '#platform/clock.ts'
 import type { Logger } from '#platform/log/logger.ts'
 import type { Engine } from './compose-engine.ts'
 import type { Config } from './config.ts'
+import { isExperimental } from './experimental.ts'
 
 interface Inputs {
   readonly config: Config
@@ -25,7 +26,7 @@ export function composeRetention(inputs: Inputs) {
     defaultMinMs: config.retention.default_policy.min_lifetime, defaultMaxMs: config.retention.default_policy.max_lifetime,
     allowedMinMs: config.retention.allowed_lifetime_min, allowedMaxMs: config.retention.allowed_lifetime_max,
   }
-  const retentionConfiguration = config.experimental_features['msc1763_enabled'] === true ? rules : undefined
+  const retentionConfiguration = isExperimental(config, 'msc1763_enabled') ? rules : undefined
   if (!config.retention.enabled) return { retentionConfiguration, retentionJobs: undefined }
   const retention = new RoomRetention({ ...inputs, ...engine, rules })
   engine.visibility.useLifetimes(retention)

@@ -31,6 +31,7 @@ import { requireRoomPoint } from '#engine/room-point.ts'
 import type { Room } from '#engine/room.ts'
 import type { Engine } from './compose-engine.ts'
 import type { Config } from './config.ts'
+import { isExperimental } from './experimental.ts'
 
 interface Inputs {
   readonly config: Config
@@ -75,13 +76,13 @@ export async function composeRooms(inputs: Inputs) {
   clientEvents.addSource(transactions)
   const messages = new Messages({
     rooms, events, writer, limits, transactions, aliases, activity: inputs.activity, relationPolicy: relations, memberPolicy: membership, stateContents: new Map([[retentionType, assertRetention]]), adminRedactionLimited: config.rc_admin_redaction !== null,
-    redactsRelations: config.experimental_features['msc3912_enabled'] === true,
+    redactsRelations: isExperimental(config, 'msc3912_enabled'),
   })
   const history = new History({
     ...engine, ignoredUsers: accountData, relatedTo: relations, originals: engine.pruning, syncPosition, position: () => engine.eventsStream.position,
   })
   const historyRules: HistoryRules = {
-    relationTypeFilters: config.experimental_features['msc3874_enabled'] === true, showsRedacted: config.experimental_features['msc2815_enabled'] === true,
+    relationTypeFilters: isExperimental(config, 'msc3874_enabled'), showsRedacted: isExperimental(config, 'msc2815_enabled'),
   }
   const thirdPartyInvites = new ThirdPartyInvites({
     ...engine, membership, profiles, limits, identityServers: new IdentityServers({ http: inputs.outbound }), isEnabled: config.enable_3pid_lookup,
