@@ -5,7 +5,7 @@
  * Spec: client-server API, "Third-party invites"; server-server API, "Third-party invites"; rooms, "Authorisation rules".
  */
 import { refuse } from '@myelin/protocol/errors.ts'
-import type { RoomId, UserId } from '@myelin/protocol/ids/ids.ts'
+import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import { isUserId } from '@myelin/protocol/ids/user-id.ts'
 import { isObject, own, type JsonObject } from '@myelin/protocol/json/json.ts'
 import { contentString } from '#engine/client-events.ts'
@@ -13,7 +13,7 @@ import type { Memberships } from '#engine/memberships.ts'
 import type { Room } from '#engine/room.ts'
 import type { Rooms } from '#engine/rooms.ts'
 import type { RoomView, RoomWriter } from '#engine/room-writer.ts'
-import type { Membership } from '#features/membership/membership.ts'
+import type { MemberProfiles, Membership } from '#features/membership/membership.ts'
 import type { Requester } from '#platform/http/requester.ts'
 import type { RateLimits } from '#platform/limits/rate-limits.ts'
 import type { IdentityServers, KeptInvite, Question } from './identity-server.ts'
@@ -25,7 +25,7 @@ interface Needs {
   readonly memberships: Memberships
   readonly writer: RoomWriter
   readonly membership: Membership
-  readonly profiles: { displayNameAndAvatar(userId: UserId): Promise<{ readonly displayName?: string | undefined; readonly avatarUrl?: string | undefined }> }
+  readonly profiles: MemberProfiles
   readonly identityServers: IdentityServers
   readonly limits: Pick<RateLimits, 'consume'>
   /** `enable_3pid_lookup` */
@@ -109,9 +109,8 @@ export class ThirdPartyInvites {
       const value = contentString(await view.state(type, ''), key)
       if (value !== undefined) told[field] = value
     }
-    const roomId: RoomId = room.id
     return {
-      ...told, room_id: roomId, sender: userId,
+      ...told, room_id: room.id, sender: userId,
       ...(displayName === undefined ? {} : { sender_display_name: displayName }), ...(avatarUrl === undefined ? {} : { sender_avatar_url: avatarUrl }),
     }
   }
