@@ -133,6 +133,24 @@ test('the identity server tells when the address has an owner', async (t) => {
   await dave.post(`/join/${encodeURIComponent(room)}`, {}).ok()
 })
 
+test('an invite that its room refuses does not keep the owner of an address from the others', async (t) => {
+  const identity = await identityServer(t)
+  const server = await testServer(t, { config })
+  const [alice, dave] = [await server.register('alice'), await server.register('dave')]
+  const rooms: string[] = []
+  for (let count = 0; count < 2; count += 1) {
+    const room = String((await alice.post('/createRoom', {}).ok())['room_id'])
+    await alice.post(at(room, '/invite'), email(identity, 'dave@example.org')).ok()
+    rooms.push(room)
+  }
+  const [closed = '', open = ''] = rooms
+  await alice.post(at(closed, '/ban'), { user_id: dave.userId }).ok()
+  await server.anonymous().put('/_matrix/federation/v1/3pid/onbind', {
+    invites: [{ room_id: closed, signed: identity.signed(dave.userId, 'token1') }, { room_id: open, signed: identity.signed(dave.userId, 'token2') }],
+  }).ok()
+  assert.deepEqual([await membershipOf(alice, closed, dave.userId), await membershipOf(alice, open, dave.userId)], ['ban', 'invite'])
+})
+
 test('what does not work is said', async (t) => {
   const identity = await identityServer(t)
   const broken = await identityServer(t, { status: 500 })

@@ -4,7 +4,7 @@
  *
  * Spec: client-server API, "Third-party invites"; server-server API, "Third-party invites"; rooms, "Authorisation rules".
  */
-import { refuse } from '@myelin/protocol/errors.ts'
+import { MatrixError, refuse } from '@myelin/protocol/errors.ts'
 import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import { isUserId } from '@myelin/protocol/ids/user-id.ts'
 import { isObject, own, type JsonObject } from '@myelin/protocol/json/json.ts'
@@ -66,7 +66,7 @@ export class ThirdPartyInvites {
   /**
    * Somebody has proven to own an address: those who were invited under it are invited as the user whom the address belongs to now.
    * @param body what the identity server tells
-   * @throws M_BAD_JSON; invites that cannot be redeemed are passed over
+   * @throws M_BAD_JSON; invites that cannot be redeemed, or that the rooms refuse, are passed over
    */
   async bound(body: JsonObject): Promise<void> {
     const invites = own(body, 'invites')
@@ -74,7 +74,10 @@ export class ThirdPartyInvites {
     for (const invite of invites) {
       const [roomId, signed] = isObject(invite) ? [own(invite, 'room_id'), own(invite, 'signed')] : []
       const room = typeof roomId === 'string' ? await this.#needs.rooms.get(roomId) : undefined
-      if (room && isObject(signed)) await this.redeem(room, signed)
+      if (!room || !isObject(signed)) continue
+      await this.redeem(room, signed).catch((error: unknown) => {
+        if (!(error instanceof MatrixError && error.errcode === 'M_FORBIDDEN')) throw error
+      })
     }
   }
 
@@ -82,6 +85,7 @@ export class ThirdPartyInvites {
    * Invites a user in the name of who has invited their address, where that is a user of this server.
    * @param signed `mxid`, `token` and the identity server's signature
    * @returns whether the user is invited now
+   * @throws M_FORBIDDEN where the room does not let the user in, or does not know the signature
    */
   async redeem(room: Room, signed: JsonObject): Promise<boolean> {
     const { memberships, writer } = this.#needs
