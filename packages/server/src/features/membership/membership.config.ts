@@ -20,7 +20,7 @@ export const membershipOptions = options({
   }),
   rc_joins: section({
     local: limit(0.1, 10, { doc: 'Joins of rooms the server is in.' }),
-    remote: limit(0.01, 10, { doc: 'Joins needing remote server.' }),
+    remote: limit(0.01, 10, { doc: 'Joins needing remote server.', effective: false }),
   }, { doc: 'Join limits.', effective: true }),
   rc_joins_per_room: limit(1, 10, { doc: 'Joins per room, all users.', effective: true }),
   rc_invites: section({
