@@ -3,7 +3,9 @@
  *
  * Spec: appendices, "Server Name"; else Synapse's configuration manual.
  */
+import { PolicyPages } from '#features/consent/consent.ts'
 import type { Findings, Place } from '#platform/config/fault.ts'
+import { TemplateFault } from '#platform/templates/template.ts'
 import type { ReadConfig } from './config.ts'
 
 type Locate = (path: string) => Place
@@ -11,7 +13,7 @@ type Check = (config: ReadConfig, at: Locate, findings: Findings) => void
 
 /** Notes every fault and warning about options that do not fit together. */
 export function checkConfig(config: ReadConfig, at: Locate, findings: Findings): void {
-  for (const check of [serverName, registration, autoJoin, database, listeners, previews, tokens, workers, notices, removedProposals]) {
+  for (const check of [serverName, registration, autoJoin, database, listeners, previews, tokens, workers, notices, consent, removedProposals]) {
     check(config, at, findings)
   }
 }
@@ -135,6 +137,24 @@ const notices: Check = ({ server_notices: options }, at, findings) => {
     findings.fault(at('server_notices'), 'It is not said which user sends the notices.', 'Write "system_mxid_localpart: notices" below server_notices, or another name that no user has.')
   } else if (!/^[a-z0-9._=/+-]+$/.test(localpart)) {
     findings.fault(at('server_notices.system_mxid_localpart'), `"${localpart}" cannot be the localpart of a user.`, 'Use small letters, digits and ._=-/+ only, such as "notices".')
+  }
+}
+
+const consent: Check = ({ user_consent: options, form_secret: secret, server_notices: sender }, at, findings) => {
+  if (options === null) return
+  if (!secret) findings.fault(at('user_consent'), 'Addresses of the policy cannot be signed.', 'Set form_secret to a long random text, which nobody else knows.')
+  if (options.server_notice_content !== null && sender === null) {
+    findings.warn(at('user_consent.server_notice_content'), 'Nobody is asked for consent by a notice, because server_notices is not set.')
+  }
+  if (!options.template_dir || !options.version) {
+    findings.fault(at('user_consent'), 'It is not said what users are to agree to.', 'Write "template_dir: /path/to/policy" and "version: 1.0" below user_consent; the text is then in /path/to/policy/en/1.0.html.')
+    return
+  }
+  try {
+    void new PolicyPages(options.template_dir, options.version)
+  } catch (error) {
+    if (!(error instanceof TemplateFault)) throw error
+    findings.fault(at('user_consent.template_dir'), error.message, 'Write HTML there; {{ names }}, {% if %} and {# comments #} may be used.')
   }
 }
 

@@ -14,7 +14,9 @@ import { Registration, type RegistrationRules } from '#features/registration/reg
 import { Logins } from '#features/sessions/logins.ts'
 import { Sessions } from '#features/sessions/sessions.ts'
 import { Uia, UiaMismatch } from '#features/uia/uia.ts'
+import type { NoticeRooms } from '#features/notices/notices.ts'
 import type { Memberships } from '#engine/memberships.ts'
+import type { Rooms } from '#engine/rooms.ts'
 import type { RoomWriter } from '#engine/room-writer.ts'
 import type { CacheBudget } from '#platform/cache/cache.ts'
 import type { Clock } from '#platform/clock.ts'
@@ -22,6 +24,7 @@ import type { Database } from '#platform/db/database.ts'
 import type { Authenticator } from '#platform/http/requester.ts'
 import type { RateLimits } from '#platform/limits/rate-limits.ts'
 import type { Logger } from '#platform/log/logger.ts'
+import { composeConsent } from './compose-consent.ts'
 import type { Config } from './config.ts'
 import { isExperimental } from './experimental.ts'
 import { serverVersion } from './version.ts'
@@ -35,6 +38,8 @@ interface Inputs {
   readonly logger: (name: string) => Logger
   readonly memberships: Memberships
   readonly writer: RoomWriter
+  readonly rooms: Rooms
+  readonly noticeRooms: NoticeRooms
   readonly serverName: string
   readonly erasedUsers: ErasedUsers
   readonly stack: AsyncDisposableStack
@@ -63,6 +68,7 @@ export function composeAccounts(inputs: Inputs) {
       return { result: userId }
     },
   })
+  const consent = composeConsent({ ...inputs, accounts })
   const devices = new Devices({
     database, clock, deleteStaleAfterMs: config.delete_stale_devices_after, sightingsMaxAgeMs: config.user_ips_max_age,
   })
@@ -94,7 +100,7 @@ export function composeAccounts(inputs: Inputs) {
     avatarRules: { maxBytes: config.max_avatar_size, types: config.allowed_avatar_mimetypes },
   })
   const registration = new Registration({
-    database, clock, limits, accounts, profiles, sessions, uia, serverName, rules: registrationRules(config),
+    database, clock, limits, accounts, profiles, sessions, uia, consent, serverName, rules: registrationRules(config),
   })
 
   const background = (what: string, work: () => Promise<void>) => (): void => {
@@ -116,7 +122,7 @@ export function composeAccounts(inputs: Inputs) {
     passwordPolicy: passwords.policy,
     openid, ...announcedRules(config), serverVersion,
     landing: { webClientLocation: config.web_client_location },
-    uia, accounts, devices, sessions, logins, loginTokenRules, profilePropagation, profiles, registration,
+    uia, accounts, consent, devices, sessions, logins, loginTokenRules, profilePropagation, profiles, registration,
     authenticate: config.hs_disabled ? refuseEverybody(config) : sessions.authenticate,
   }
 }
@@ -133,7 +139,6 @@ function registrationRules(config: Config): RegistrationRules {
   const demands = [
     config.enable_registration_captcha ? 'it needs a captcha (enable_registration_captcha)' : undefined,
     config.registrations_require_3pid.length > 0 ? 'it needs a verified address (registrations_require_3pid)' : undefined,
-    config.user_consent?.require_at_registration ? 'it needs consent to the terms (user_consent)' : undefined,
   ]
   const demand = demands.find((text) => text !== undefined)
   return {

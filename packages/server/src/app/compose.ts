@@ -12,6 +12,7 @@ import { remoteKeys } from '#features/keys/remote-keys.ts'
 import { remoteProfiles } from '#features/profiles/remote-profiles.ts'
 import { ErasedUsers } from '#features/accounts/erased-users.ts'
 import { composeAccounts } from './compose-accounts.ts'
+import { composeConsentNotices } from './compose-consent.ts'
 import { composeDelayedEvents } from './compose-delayed-events.ts'
 import { composeDirectory } from './compose-directory.ts'
 import { composeEncryption } from './compose-encryption.ts'
@@ -75,7 +76,10 @@ export async function compose({ loaded, ...outside }: ComposeInputs) {
   // Features
   const erasedUsers = await ErasedUsers.open(database)
   engine.erasure.use(erasedUsers)
-  const identity = composeAccounts({ ...inputs, erasedUsers, caches, limits, serverName, stack, memberships: engine.memberships, writer: engine.writer })
+  const noticeRooms = composeNoticeRooms(config, engine)
+  const identity = composeAccounts({
+    ...inputs, erasedUsers, caches, limits, serverName, stack, memberships: engine.memberships, writer: engine.writer, rooms: engine.rooms, noticeRooms,
+  })
   const { media } = composeMedia({ config, database, clock, serverName, stack })
   identity.profiles.useAvatarMedia(media)
   identity.profiles.useRemote(remoteProfiles(federating.federation))
@@ -83,7 +87,6 @@ export async function compose({ loaded, ...outside }: ComposeInputs) {
   const personal = await composePersonal({ ...inputs, caches, engine, accounts: identity.accounts, devices: identity.devices, stack })
   const syncPosition = (token: string): number | undefined => (parseSyncToken(token) ?? parsePos(token)?.moment)?.events
   const finding = composeDirectory({ ...inputs, ...identity, caches, remote: remoteDirectory(federating.federation), engine, serverName, accountData: personal.accountData, syncPosition, stack })
-  const noticeRooms = composeNoticeRooms(config, engine)
   const roomSlices = await composeRooms({
     ...inputs, caches, limits, engine, outbound, noticeRooms, stack,
     accountData: personal.accountData, pushRules: personal.pushRules, activity: personal.presence, profiles: identity.profiles, accounts: identity.accounts,
@@ -98,10 +101,17 @@ export async function compose({ loaded, ...outside }: ComposeInputs) {
   const serverNotices = await composeNotices({
     ...inputs, ...engine, ...identity, ...roomSlices, noticeRooms, tags: personal.tags, logger: inputs.logger('synapse.server_notices'),
   })
+  const consentNotices = composeConsentNotices({
+    ...inputs, ...identity, notices: serverNotices, presence: personal.presence, logger: inputs.logger('synapse.server_notices.consent_server_notices'), stack,
+  })
   const autoJoin = new AutoJoin({
     ...engine, ...roomSlices, serverName, aliases: finding.directory, rules: autoJoinRules(config), logger: inputs.logger('synapse.handlers.register'),
   })
-  identity.registration.onRegistered((user) => autoJoin.registered(user))
+  // Who may not join rooms yet joins these once consent is given.
+  identity.registration.onRegistered(async (user) => {
+    if (!(await identity.consent.isBlocked(user.userId))) await autoJoin.registered(user)
+  })
+  identity.consent.onFirstGiven((account) => autoJoin.registered(account))
   identity.accounts.afterDeactivation((userId) => roomSlices.membership.leaveAll(userId))
   await identity.accounts.resume()
   const syncs = await composeSync({
@@ -124,6 +134,7 @@ export async function compose({ loaded, ...outside }: ComposeInputs) {
     ...searching,
     upgrades,
     serverNotices,
+    consentNotices,
     ...syncs,
     media,
     dispose: () => stack.disposeAsync(),

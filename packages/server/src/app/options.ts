@@ -10,6 +10,7 @@ import { serverOptions } from '#platform/config/process/server.config.ts'
 import { workersOptions } from '#platform/config/process/workers.config.ts'
 import { accountsOptions } from '#features/accounts/accounts.config.ts'
 import { appservicesOptions } from '#features/appservices/appservices.config.ts'
+import { consentOptions } from '#features/consent/consent.config.ts'
 import { devicesOptions } from '#features/devices/devices.config.ts'
 import { directoryOptions } from '#features/directory/directory.config.ts'
 import { discoveryOptions } from '#features/discovery/discovery.config.ts'
@@ -50,6 +51,7 @@ export const allOptions = {
   ...workersOptions,
   ...accountsOptions,
   ...appservicesOptions,
+  ...consentOptions,
   ...devicesOptions,
   ...directoryOptions,
   ...discoveryOptions,

@@ -32,6 +32,7 @@ import { roomsRoutes } from '#features/rooms/rooms.routes.ts'
 import { slidingSyncRoutes } from '#features/sync/sliding/sliding-sync.routes.ts'
 import { searchRoutes } from '#features/search/search.routes.ts'
 import { syncRoutes } from '#features/sync/sync.routes.ts'
+import { consentRoutes } from '#features/consent/consent.routes.ts'
 import { delayedEventsRoutes } from '#features/delayed-events/delayed-events.routes.ts'
 import { retentionRoutes } from '#features/retention/retention.routes.ts'
 import { rtcRoutes } from '#features/rtc/rtc.routes.ts'
@@ -80,6 +81,7 @@ export const endpoints = [
   ...syncRoutes,
   ...slidingSyncRoutes,
   ...thirdPartyRoutes,
+  ...consentRoutes,
   ...delayedEventsRoutes,
   ...retentionRoutes,
   ...rtcRoutes,

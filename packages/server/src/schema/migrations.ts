@@ -16,10 +16,11 @@ import { threadSubscriptions } from './migrations/0012-thread-subscriptions.ts'
 import { keyBackupByRoom } from './migrations/0013-key-backup-by-room.ts'
 import { delayedEvents } from './migrations/0014-delayed-events.ts'
 import { federation } from './migrations/0015-federation.ts'
+import { consent } from './migrations/0016-consent.ts'
 
 export const migrations: readonly Migration[] = [
   rooms, accounts, keys, accountData, messages, media, directory, consumers, toDeviceInboxes, slidingSync, search, threadSubscriptions,
-  keyBackupByRoom, delayedEvents, federation,
+  keyBackupByRoom, delayedEvents, federation, consent,
 ]
 
 /** The background updates of all migrations. */

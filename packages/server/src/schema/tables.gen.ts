@@ -572,6 +572,9 @@ export interface UsersTable {
   is_leaving: Generated<number>
   user_type: string | null
   appservice_id: string | null
+  consent_version: string | null
+  consent_ts: number | null
+  consent_server_notice_sent: string | null
 }
 
 /** All tables of the database. */

@@ -11,7 +11,8 @@ type AccountTables = Pick<Tables, 'users' | 'user_threepids'>
 export type AccountRow = Selectable<UsersTable>
 /** Columns that change after an account was made. */
 export type AccountChange = Partial<Pick<AccountRow,
-  'password_hash' | 'is_admin' | 'is_guest' | 'is_deactivated' | 'is_erased' | 'is_locked' | 'is_suspended' | 'is_shadow_banned' | 'is_approved' | 'is_leaving' | 'user_type'>>
+  'password_hash' | 'is_admin' | 'is_guest' | 'is_deactivated' | 'is_erased' | 'is_locked' | 'is_suspended' | 'is_shadow_banned' | 'is_approved' | 'is_leaving' | 'user_type' |
+  'consent_version' | 'consent_ts' | 'consent_server_notice_sent'>>
 /** A row of `user_threepids`. */
 export type ThreepidRow = Selectable<UserThreepidsTable>
 
@@ -39,6 +40,7 @@ export class AccountsStore {
         user_id: row.user_id, folded_id: row.folded_id, password_hash: row.password_hash, created_ts: row.created_ts, is_guest: row.is_guest,
         is_admin: row.is_admin, is_deactivated: row.is_deactivated, is_erased: row.is_erased, is_locked: row.is_locked, is_suspended: row.is_suspended,
         is_shadow_banned: row.is_shadow_banned, is_approved: row.is_approved, is_leaving: row.is_leaving, user_type: row.user_type, appservice_id: row.appservice_id,
+        consent_version: row.consent_version, consent_ts: row.consent_ts, consent_server_notice_sent: row.consent_server_notice_sent,
       }))
     const threepids = db.selectFrom('user_threepids').selectAll()
     this.#threepids = prepare('accounts.threepids', ({ userId }) => threepids.where('user_id', '=', userId).orderBy('medium').orderBy('address'))

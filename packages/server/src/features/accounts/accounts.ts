@@ -35,6 +35,12 @@ export interface Account {
   readonly userType: string | undefined
   /** The application service that made it. */
   readonly appserviceId: string | undefined
+  /** Version of the server's policy that the user has agreed to last. */
+  readonly consentVersion: string | undefined
+  /** When that was, in milliseconds since 1970. */
+  readonly consentTs: number | undefined
+  /** Version of the policy that a notice has asked the user to agree to. */
+  readonly consentServerNoticeSent: string | undefined
 }
 
 /** What a new account is made of. */
@@ -150,6 +156,7 @@ export class Accounts {
       user_id: account.userId, folded_id: foldedId, password_hash: account.passwordHash ?? null, created_ts: this.#needs.clock.now(),
       is_guest: flag(account.isGuest), is_admin: flag(account.isAdmin), is_deactivated: 0, is_erased: 0, is_locked: 0, is_suspended: 0,
       is_shadow_banned: 0, is_approved: 1, is_leaving: 0, user_type: account.userType ?? null, appservice_id: account.appserviceId ?? null,
+      consent_version: null, consent_ts: null, consent_server_notice_sent: null,
     }
     try {
       await this.#store.insert(tx, row)
@@ -173,6 +180,16 @@ export class Accounts {
   /** Stores a hash from `passwordHash`. */
   async setPassword(tx: Tx, userId: UserId, passwordHash: string): Promise<void> {
     await this.#update(tx, userId, { password_hash: passwordHash })
+  }
+
+  /** Notes that a user has agreed to a version of the server's policy. */
+  async setConsent(tx: Tx, userId: UserId, version: string): Promise<void> {
+    await this.#update(tx, userId, { consent_version: version, consent_ts: this.#needs.clock.now() })
+  }
+
+  /** Notes that a notice has asked a user to agree to a version. */
+  async setConsentNoticeSent(tx: Tx, userId: UserId, version: string): Promise<void> {
+    await this.#update(tx, userId, { consent_server_notice_sent: version })
   }
 
   /** Makes a guest a user with a password. */
@@ -350,5 +367,8 @@ function accountOf(row: AccountRow): Account {
     hasPassword: row.password_hash !== null,
     userType: row.user_type ?? undefined,
     appserviceId: row.appservice_id ?? undefined,
+    consentVersion: row.consent_version ?? undefined,
+    consentTs: row.consent_ts ?? undefined,
+    consentServerNoticeSent: row.consent_server_notice_sent ?? undefined,
   })
 }

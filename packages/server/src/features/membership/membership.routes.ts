@@ -10,6 +10,7 @@ import type { Requester } from '#platform/http/requester.ts'
 import { withTransactionId } from '#platform/http/repeated-requests.ts'
 import { JsonObjectSchema, RoomIdOrAliasParam, RoomIdParam } from '#platform/http/schemas.ts'
 import { questionOf, type ThirdPartyInvites } from '#features/third-party-invites/third-party-invites.ts'
+import { needsConsent } from '#features/consent/consent.ts'
 import type { Membership } from './membership.ts'
 
 /** What an alias points to. */
@@ -152,9 +153,13 @@ const joinedRooms = endpoint({
   handler: async ({ membership }: Needs, { requester }) => ({ joined_rooms: await membership.joinedRooms(requester.userId) }),
 })
 
-const [kick, ban, unban] = [targeted('kickUser', 'kick'), targeted('banUser', 'ban'), targeted('unbanUser', 'unban')]
+const consentingJoin = needsConsent(join, () => 'join')
+const consentingJoinById = needsConsent(joinById, () => 'join')
+const consentingInvite = needsConsent(invite)
+const [kick, ban, unban] = [needsConsent(targeted('kickUser', 'kick')), needsConsent(targeted('banUser', 'ban')), needsConsent(targeted('unbanUser', 'unban'))]
 
 export const membershipRoutes = [
-  join, joinById, knock, invite, leave, kick, ban, unban, forget, joinedRooms,
-  ...[join, joinById, invite, leave, kick, ban, unban, forget].map((plain) => withTransactionId(plain)),
+  consentingJoin, consentingJoinById, needsConsent(knock), consentingInvite, leave, kick, ban, unban, forget, joinedRooms,
+  ...[consentingJoin, consentingJoinById, consentingInvite, kick, ban, unban].map((plain) => withTransactionId(plain)),
+  ...[leave, forget].map((plain) => withTransactionId(plain)),
 ]

@@ -4,6 +4,8 @@ import { endpoint } from '#platform/http/endpoint.ts'
 import { EventIdParam, JsonObjectSchema, RoomIdParam } from '#platform/http/schemas.ts'
 import type { Requester } from '#platform/http/requester.ts'
 import type { RoomId } from '@myelin/protocol/ids/ids.ts'
+import { own, type JsonObject } from '@myelin/protocol/json/json.ts'
+import { needsConsent } from '#features/consent/consent.ts'
 import type { DelayedEvent, Messages, RedactionRequest } from './messages.ts'
 
 const versions = ['v3', 'r0', 'api/v1', 'unstable']
@@ -95,4 +97,13 @@ const redactWithoutTransaction = endpoint({
   }),
 })
 
-export const messagesRoutes = [send, setState, redact, sendWithoutTransaction, redactWithoutTransaction]
+/** The membership that a user sets of themselves as state. */
+function ownMembership(params: JsonObject, body: JsonObject, userId: string): string | undefined {
+  const membership = own(body, 'membership')
+  const isOwn = own(params, 'eventType') === 'm.room.member' && own(params, 'stateKey') === userId
+  return isOwn && typeof membership === 'string' ? membership : undefined
+}
+
+export const messagesRoutes = [
+  needsConsent(send), needsConsent(setState, ownMembership), needsConsent(redact), needsConsent(sendWithoutTransaction), needsConsent(redactWithoutTransaction),
+]

@@ -57,6 +57,7 @@ export class Presence implements AsyncDisposable {
   #unwritten = new Map<string, PresenceState>()
   #writing: Promise<void> | undefined
   readonly #timer: Timer
+  readonly #arrivals: ((userId: UserId) => void)[] = []
 
   private constructor(needs: Needs, stream: Stream<PresenceState>) {
     this.#needs = needs
@@ -73,6 +74,11 @@ export class Presence implements AsyncDisposable {
     const presence = new Presence(needs, new Stream({ name: 'presence', position: row?.last ?? 0 }))
     if (needs.enabled) await presence.#resume()
     return presence
+  }
+
+  /** Calls `listener` whenever a client of a user asks for news. */
+  onSyncing(listener: (userId: UserId) => void): void {
+    this.#arrivals.push(listener)
   }
 
   /** Stops the time and waits for what is being written. */
@@ -111,6 +117,7 @@ export class Presence implements AsyncDisposable {
    */
   async syncing(userId: UserId, deviceId: string | undefined, setPresence: string = 'online'): Promise<Disposable> {
     const value = this.#valueOf(setPresence)
+    for (const listener of this.#arrivals) listener(userId)
     if (!this.enabled || value === 'offline') return { [Symbol.dispose]: () => undefined }
     const previous = await this.get(userId)
     const known = this.#devices.get(userId)?.get(deviceId ?? '')

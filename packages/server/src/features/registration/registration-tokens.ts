@@ -56,6 +56,10 @@ export class RegistrationTokens {
     release: async (tx, result) => {
       if (typeof result === 'string') await this.#store.release(tx, result)
     },
+    page: {
+      fields: '<p><label>Registration token <input name="token" autocomplete="off" required></label></p>',
+      auth: (form) => ({ token: form.get('token') ?? '' }),
+    },
   }
 
   /** Counts a reserved use as done, in the transaction that makes the account. */

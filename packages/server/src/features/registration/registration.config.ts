@@ -1,5 +1,5 @@
 /** Options of registration. */
-import { boolean, choice, list, mapping, path, secret, string } from '#platform/config/kind.ts'
+import { boolean, choice, list, path, secret, string } from '#platform/config/kind.ts'
 import { limit, object, option, options, section } from '#platform/config/option.ts'
 
 export const registrationOptions = options({
@@ -62,15 +62,4 @@ export const registrationOptions = options({
     default_user_type: option(string, { doc: 'Type given to new users.' }),
     extra_user_types: option(list(string), { default: [], doc: 'Extra allowed types (besides bot, support).' }),
   }, { doc: 'User type settings.', effective: true }),
-  form_secret: option(secret, { doc: 'Secret that signs forms.', effective: false }),
-  form_secret_path: option(path, { doc: 'File that holds form_secret.', effective: false }),
-  user_consent: option(object({
-    template_dir: option(path, { doc: 'Policy templates (<lang>/<version>.html).' }),
-    version: option(string, { doc: 'Version of the policy that users must agree to.' }),
-    server_notice_content: option(mapping, { doc: 'Message of the notice that asks for consent.' }),
-    send_server_notice_to_guests: option(boolean, { default: false, doc: 'Guests too.' }),
-    block_events_error: option(string, { doc: 'M_CONSENT_NOT_GIVEN text blocks sends.' }),
-    require_at_registration: option(boolean, { doc: 'm.login.terms stage.' }),
-    policy_name: option(string, { default: 'Privacy Policy', doc: 'Name shown.' }),
-  }), { doc: 'Consent tracking.', effective: false }),
 })

@@ -16,6 +16,7 @@ import type { Accounts } from '#features/accounts/accounts.ts'
 import type { Profiles } from '#features/profiles/profiles.ts'
 import { assertSessionRequest, randomText, type DeviceRequest, type IssuedTokens, type Sessions } from '#features/sessions/sessions.ts'
 import type { Uia, UiaRequest, UiaSuccess } from '#features/uia/uia.ts'
+import type { Consent } from '#features/consent/consent.ts'
 import { RegistrationTokens } from './registration-tokens.ts'
 
 /** The options that decide who may register. */
@@ -72,6 +73,7 @@ interface Needs {
   readonly profiles: Profiles
   readonly sessions: Sessions
   readonly uia: Uia
+  readonly consent: Pick<Consent, 'terms' | 'note'>
   readonly serverName: string
   readonly rules: RegistrationRules
 }
@@ -90,8 +92,9 @@ export class Registration {
   constructor(needs: Needs) {
     this.#needs = needs
     this.tokens = new RegistrationTokens(needs)
-    needs.uia.addStage('m.login.dummy', { check: async () => ({ result: true }) })
+    needs.uia.addStage('m.login.dummy', { check: async () => ({ result: true }), page: { fields: '', auth: () => ({}) } })
     needs.uia.addStage('m.login.registration_token', this.tokens.stage)
+    if (needs.consent.terms) needs.uia.addStage('m.login.terms', needs.consent.terms.stage)
   }
 
   /** Calls `listener` after each new account. */
@@ -128,7 +131,8 @@ export class Registration {
     const success = await this.#needs.uia.authenticate({
       request,
       operation: { id: 'register', description: 'register a new account', deferred: true },
-      flows: [[rules.requiresToken ? 'm.login.registration_token' : 'm.login.dummy']],
+      flows: [this.#stages()],
+      params: this.#params(),
     })
     return this.#finish(success, request.ip)
   }
@@ -199,6 +203,8 @@ export class Registration {
     const first = async (tx: Tx): Promise<Registered['session']> => {
       const token = success.completed.get('m.login.registration_token')
       if (typeof token === 'string') await this.tokens.complete(tx, token)
+      const version = success.completed.get('m.login.terms')
+      if (typeof version === 'string') await this.#needs.consent.note(tx, userId, version)
       const started = wish.inhibitLogin ? undefined : await sessions.startIn(tx, userId, wish.device)
       await success.finish(tx, { userId, deviceId: started?.deviceId ?? null })
       return started
@@ -249,6 +255,18 @@ export class Registration {
     const { enabled, unmetDemand } = this.#needs.rules
     if (!enabled) throw refuse('M_FORBIDDEN', 'Registration is closed on this server; ask its administrator for an account.')
     if (unmetDemand !== undefined) throw refuse('M_FORBIDDEN', `Registration is closed: ${unmetDemand}.`)
+  }
+
+  /** What who registers has to do, in order. */
+  #stages(): string[] {
+    const stages = this.#needs.consent.terms ? ['m.login.terms'] : []
+    if (this.#needs.rules.requiresToken) stages.push('m.login.registration_token')
+    return stages.length > 0 ? stages : ['m.login.dummy']
+  }
+
+  #params(): Record<string, unknown> {
+    const { terms } = this.#needs.consent
+    return terms ? { 'm.login.terms': terms.params } : {}
   }
 
   #assertSharedSecret(): string {

@@ -3,9 +3,10 @@ import { Type } from 'typebox'
 import { endpoint } from '#platform/http/endpoint.ts'
 import { withTransactionId } from '#platform/http/repeated-requests.ts'
 import { JsonObjectSchema } from '#platform/http/schemas.ts'
+import { needsConsent } from '#features/consent/consent.ts'
 import type { RoomCreation } from './rooms.ts'
 
-const createRoom = endpoint({
+const createRoom = needsConsent(endpoint({
   id: 'createRoom',
   servlet: 'RoomCreateRestServlet',
   method: 'POST',
@@ -39,6 +40,6 @@ const createRoom = endpoint({
     'M_THREEPID_DENIED', 'M_CONNECTION_FAILED',
   ],
   handler: async ({ roomCreation }: { roomCreation: RoomCreation }, { requester, body }) => ({ room_id: await roomCreation.create(requester, body) }),
-})
+}))
 
 export const roomsRoutes = [createRoom, withTransactionId(createRoom)]

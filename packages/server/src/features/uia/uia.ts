@@ -12,10 +12,12 @@ import type { Database, Tx } from '#platform/db/database.ts'
 import type { Requester } from '#platform/http/requester.ts'
 import { addressKey } from '#platform/limits/address-key.ts'
 import type { RateLimits } from '#platform/limits/rate-limits.ts'
+import type { StagePage } from './fallback-page.ts'
 import { BodySeal } from './sealed-body.ts'
 import { UiaMismatch, UiaRequired } from './uia-required.ts'
 import { UiaStore, type UiaSessionRow } from './uia.store.ts'
 
+export type { StagePage } from './fallback-page.ts'
 export { UiaMismatch } from './uia-required.ts'
 
 /** What a stage may look at. */
@@ -38,6 +40,8 @@ export interface Stage {
   readonly check: (auth: JsonObject, context: StageContext) => Promise<StageOutcome>
   /** Takes the claim back when a session ends without success. */
   readonly release?: (tx: Tx, result: JsonValue) => Promise<void>
+  /** How it is completed in a browser; stages without have no fallback page. */
+  readonly page?: StagePage
 }
 
 /** What is to be confirmed. */
@@ -183,6 +187,11 @@ export class Uia {
     const outcome = await stage.check(auth, { userId, ip })
     const session: Session = { id: sessionId, stored: true, row, body: {}, completed: new Map() }
     await this.#record(session, { type, outcome })
+  }
+
+  /** The page of a stage, where it has one. */
+  pageOf(type: string): StagePage | undefined {
+    return this.#stages.get(type)?.page
   }
 
   /** Whether a session waits for a stage of this type. */

@@ -2,9 +2,10 @@
 import { Type } from 'typebox'
 import { endpoint } from '#platform/http/endpoint.ts'
 import { RoomIdParam } from '#platform/http/schemas.ts'
+import { needsConsent } from '#features/consent/consent.ts'
 import type { Upgrades } from './upgrades.ts'
 
-const upgradeRoom = endpoint({
+const upgradeRoom = needsConsent(endpoint({
   id: 'upgradeRoom', servlet: 'RoomUpgradeRestServlet', method: 'POST', base: 'client', versions: ['v3', 'r0', 'unstable'], path: '/rooms/:roomId/upgrade',
   spec: 'https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidupgrade', auth: 'user',
   limit: { rc: 'rc_room_creation', by: 'service' }, role: 'main', shard: 'roomId', suspendedRefused: true,
@@ -14,6 +15,6 @@ const upgradeRoom = endpoint({
   handler: async ({ upgrades }: { upgrades: Upgrades }, { requester, params, body }) => ({
     replacement_room: await upgrades.upgrade(requester, params.roomId, body.new_version, body.additional_creators ?? []),
   }),
-})
+}))
 
 export const upgradesRoutes = [upgradeRoom]

@@ -79,6 +79,14 @@ export async function tableExists(runner: Runner, table: string): Promise<boolea
   return (await runner.rows(text, [table])).length > 0
 }
 
+/** Whether a table has a column of this name. */
+export async function columnExists(runner: Runner, table: string, column: string): Promise<boolean> {
+  const text = runner.dialect === 'postgres'
+    ? 'SELECT 1 AS found FROM information_schema.columns WHERE table_schema = ANY(current_schemas(false)) AND table_name = $1 AND column_name = $2'
+    : 'SELECT 1 AS found FROM pragma_table_info($1) WHERE name = $2'
+  return (await runner.rows(text, [table, column])).length > 0
+}
+
 /**
  * Waits until no other process is in a transaction with the same lock; held to the end of the transaction. SQLite has one writer anyway.
  * @param key any number that nothing else locks by

@@ -52,7 +52,7 @@ delete from "user_threepids" where "user_id" = $1;
 select "user_id" from "users" where "is_erased" = $1;
 
 -- accounts.insert
-insert into "users" ("user_id", "folded_id", "password_hash", "created_ts", "is_guest", "is_admin", "is_deactivated", "is_erased", "is_locked", "is_suspended", "is_shadow_banned", "is_approved", "is_leaving", "user_type", "appservice_id") values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15);
+insert into "users" ("user_id", "folded_id", "password_hash", "created_ts", "is_guest", "is_admin", "is_deactivated", "is_erased", "is_locked", "is_suspended", "is_shadow_banned", "is_approved", "is_leaving", "user_type", "appservice_id", "consent_version", "consent_ts", "consent_server_notice_sent") values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18);
 
 -- accounts.leaving
 select "user_id" from "users" where "is_leaving" = $1 order by "user_id";

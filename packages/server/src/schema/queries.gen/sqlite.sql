@@ -52,7 +52,7 @@ delete from "user_threepids" where "user_id" = ?;
 select "user_id" from "users" where "is_erased" = ?;
 
 -- accounts.insert
-insert into "users" ("user_id", "folded_id", "password_hash", "created_ts", "is_guest", "is_admin", "is_deactivated", "is_erased", "is_locked", "is_suspended", "is_shadow_banned", "is_approved", "is_leaving", "user_type", "appservice_id") values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+insert into "users" ("user_id", "folded_id", "password_hash", "created_ts", "is_guest", "is_admin", "is_deactivated", "is_erased", "is_locked", "is_suspended", "is_shadow_banned", "is_approved", "is_leaving", "user_type", "appservice_id", "consent_version", "consent_ts", "consent_server_notice_sent") values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- accounts.leaving
 select "user_id" from "users" where "is_leaving" = ? order by "user_id";
