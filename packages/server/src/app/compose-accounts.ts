@@ -10,6 +10,7 @@ import { Openid } from '#features/openid/openid.ts'
 import type { ProfileRules } from '#features/profiles/profiles.routes.ts'
 import { Profiles } from '#features/profiles/profiles.ts'
 import { ProfilePropagation } from '#features/profiles/propagation.ts'
+import { Captcha } from '#features/registration/captcha.ts'
 import { Registration, type RegistrationRules } from '#features/registration/registration.ts'
 import { Logins } from '#features/sessions/logins.ts'
 import { Sessions } from '#features/sessions/sessions.ts'
@@ -21,6 +22,7 @@ import type { RoomWriter } from '#engine/room-writer.ts'
 import type { CacheBudget } from '#platform/cache/cache.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Database } from '#platform/db/database.ts'
+import type { GuardedClient } from '#platform/fetch/guarded-client.ts'
 import type { Authenticator } from '#platform/http/requester.ts'
 import type { RateLimits } from '#platform/limits/rate-limits.ts'
 import type { Logger } from '#platform/log/logger.ts'
@@ -40,6 +42,7 @@ interface Inputs {
   readonly writer: RoomWriter
   readonly rooms: Rooms
   readonly noticeRooms: NoticeRooms
+  readonly outbound: GuardedClient
   readonly serverName: string
   readonly erasedUsers: ErasedUsers
   readonly stack: AsyncDisposableStack
@@ -101,6 +104,7 @@ export function composeAccounts(inputs: Inputs) {
   })
   const registration = new Registration({
     database, clock, limits, accounts, profiles, sessions, uia, consent, serverName, rules: registrationRules(config),
+    captcha: captchaOf(config, inputs.outbound, inputs.logger('synapse.handlers.ui_auth.checkers')),
   })
 
   const background = (what: string, work: () => Promise<void>) => (): void => {
@@ -135,17 +139,19 @@ function refuseEverybody(config: Config): Authenticator {
   }
 }
 
+/** The captcha of registration; undefined where there is none. */
+function captchaOf(config: Config, http: GuardedClient, logger: Logger): Captcha | undefined {
+  const { enable_registration_captcha: isEnabled, recaptcha_public_key: publicKey, recaptcha_private_key: privateKey, recaptcha_siteverify_api: verifyUrl } = config
+  // The checks of the configuration have assured that an enabled captcha has its keys.
+  return isEnabled && publicKey && privateKey ? new Captcha({ rules: { publicKey, privateKey, verifyUrl }, http, logger }) : undefined
+}
+
 function registrationRules(config: Config): RegistrationRules {
-  const demands = [
-    config.enable_registration_captcha ? 'it needs a captcha (enable_registration_captcha)' : undefined,
-    config.registrations_require_3pid.length > 0 ? 'it needs a verified address (registrations_require_3pid)' : undefined,
-  ]
-  const demand = demands.find((text) => text !== undefined)
   return {
     enabled: config.enable_registration,
     requiresToken: config.registration_requires_token,
     guests: config.allow_guest_access,
-    unmetDemand: demand && `${demand}, which this server cannot check yet`,
+    unmetDemand: config.registrations_require_3pid.length > 0 ? 'it needs a verified address (registrations_require_3pid), which this server cannot check yet' : undefined,
     inhibitUserInUseError: config.inhibit_user_in_use_error,
     sharedSecret: config.registration_shared_secret,
     defaultUserType: config.user_types.default_user_type,

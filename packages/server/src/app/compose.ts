@@ -78,7 +78,7 @@ export async function compose({ loaded, ...outside }: ComposeInputs) {
   engine.erasure.use(erasedUsers)
   const noticeRooms = composeNoticeRooms(config, engine)
   const identity = composeAccounts({
-    ...inputs, erasedUsers, caches, limits, serverName, stack, memberships: engine.memberships, writer: engine.writer, rooms: engine.rooms, noticeRooms,
+    ...inputs, erasedUsers, caches, limits, serverName, stack, memberships: engine.memberships, writer: engine.writer, rooms: engine.rooms, noticeRooms, outbound,
   })
   const { media } = composeMedia({ config, database, clock, serverName, stack })
   identity.profiles.useAvatarMedia(media)

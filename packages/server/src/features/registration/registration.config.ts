@@ -1,5 +1,5 @@
 /** Options of registration. */
-import { boolean, choice, list, path, secret, string } from '#platform/config/kind.ts'
+import { boolean, choice, httpUrl, list, path, secret, string } from '#platform/config/kind.ts'
 import { limit, object, option, options, section } from '#platform/config/option.ts'
 
 export const registrationOptions = options({
@@ -46,15 +46,15 @@ export const registrationOptions = options({
   }),
   auto_join_mxid_localpart: option(string, { doc: 'Creator/inviter of those rooms.', effective: true }),
   auto_join_rooms_for_guests: option(boolean, { default: true, doc: 'Guests too.', effective: true }),
-  enable_registration_captcha: option(boolean, { default: false, doc: 'm.login.recaptcha stage.', effective: false }),
-  recaptcha_public_key: option(secret, { doc: 'Site key.', effective: false }),
-  recaptcha_public_key_path: option(path, { doc: 'File that holds recaptcha_public_key.', effective: false }),
-  recaptcha_private_key: option(secret, { doc: 'Secret.', effective: false }),
-  recaptcha_private_key_path: option(path, { doc: 'File that holds recaptcha_private_key.', effective: false }),
-  recaptcha_siteverify_api: option(string, {
+  enable_registration_captcha: option(boolean, { default: false, doc: 'Whether registration has the stage m.login.recaptcha.', effective: true }),
+  recaptcha_public_key: option(secret, { doc: 'Site key of the captcha, which clients are given.', effective: true }),
+  recaptcha_public_key_path: option(path, { doc: 'File that holds recaptcha_public_key.', effective: true }),
+  recaptcha_private_key: option(secret, { doc: 'Secret key of the captcha.', effective: true }),
+  recaptcha_private_key_path: option(path, { doc: 'File that holds recaptcha_private_key.', effective: true }),
+  recaptcha_siteverify_api: option(httpUrl, {
     default: 'https://www.recaptcha.net/recaptcha/api/siteverify',
-    doc: 'Verify URL.',
-    effective: false,
+    doc: 'URL of the service that checks captchas.',
+    effective: true,
   }),
   rc_registration: limit(0.17, 3, { doc: 'Registrations from one address.', effective: true }),
   rc_registration_token_validity: limit(0.1, 5, { doc: 'Token validity checks, by IP.', effective: true }),

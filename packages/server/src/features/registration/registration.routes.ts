@@ -25,7 +25,7 @@ const register = endpoint({
   auth: 'none', uia: true, limit: { rc: 'rc_registration', by: 'service' }, role: 'generic',
   errors: [
     'M_USER_IN_USE', 'M_INVALID_USERNAME', 'M_FORBIDDEN', 'M_GUEST_ACCESS_FORBIDDEN', 'M_WEAK_PASSWORD', 'M_MISSING_PARAM', 'M_INVALID_PARAM',
-    'M_LIMIT_EXCEEDED', 'M_UNRECOGNIZED', 'M_UNKNOWN_TOKEN',
+    'M_LIMIT_EXCEEDED', 'M_UNRECOGNIZED', 'M_UNKNOWN_TOKEN', 'M_CAPTCHA_NEEDED', 'M_CAPTCHA_INVALID', 'M_CONNECTION_FAILED',
   ],
   query: Type.Object({ kind: Type.Optional(Type.String()) }),
   bodyKind: 'json',

@@ -17,6 +17,7 @@ import type { Profiles } from '#features/profiles/profiles.ts'
 import { assertSessionRequest, randomText, type DeviceRequest, type IssuedTokens, type Sessions } from '#features/sessions/sessions.ts'
 import type { Uia, UiaRequest, UiaSuccess } from '#features/uia/uia.ts'
 import type { Consent } from '#features/consent/consent.ts'
+import type { Captcha } from './captcha.ts'
 import { RegistrationTokens } from './registration-tokens.ts'
 
 /** The options that decide who may register. */
@@ -74,6 +75,8 @@ interface Needs {
   readonly sessions: Sessions
   readonly uia: Uia
   readonly consent: Pick<Consent, 'terms' | 'note'>
+  /** Undefined where registration asks for none. */
+  readonly captcha: Captcha | undefined
   readonly serverName: string
   readonly rules: RegistrationRules
 }
@@ -94,6 +97,7 @@ export class Registration {
     this.tokens = new RegistrationTokens(needs)
     needs.uia.addStage('m.login.dummy', { check: async () => ({ result: true }), page: { fields: '', auth: () => ({}) } })
     needs.uia.addStage('m.login.registration_token', this.tokens.stage)
+    if (needs.captcha) needs.uia.addStage('m.login.recaptcha', needs.captcha.stage)
     if (needs.consent.terms) needs.uia.addStage('m.login.terms', needs.consent.terms.stage)
   }
 
@@ -259,14 +263,16 @@ export class Registration {
 
   /** What who registers has to do, in order. */
   #stages(): string[] {
-    const stages = this.#needs.consent.terms ? ['m.login.terms'] : []
-    if (this.#needs.rules.requiresToken) stages.push('m.login.registration_token')
+    const { captcha, consent, rules } = this.#needs
+    const stages = [
+      ...(captcha ? ['m.login.recaptcha'] : []), ...(consent.terms ? ['m.login.terms'] : []), ...(rules.requiresToken ? ['m.login.registration_token'] : []),
+    ]
     return stages.length > 0 ? stages : ['m.login.dummy']
   }
 
   #params(): Record<string, unknown> {
-    const { terms } = this.#needs.consent
-    return terms ? { 'm.login.terms': terms.params } : {}
+    const { captcha, consent: { terms } } = this.#needs
+    return { ...(captcha ? { 'm.login.recaptcha': captcha.params } : {}), ...(terms ? { 'm.login.terms': terms.params } : {}) }
   }
 
   #assertSharedSecret(): string {

@@ -287,7 +287,7 @@ export class Uia {
     try {
       return await stage.check(auth, { userId: requester?.userId, ip: request.ip })
     } catch (error) {
-      if (!(error instanceof MatrixError) || error.errcode === 'M_LIMIT_EXCEEDED' || error instanceof UiaMismatch) throw error
+      if (!(error instanceof MatrixError) || error.errcode === 'M_LIMIT_EXCEEDED' || error.status >= 500 || error instanceof UiaMismatch) throw error
       if (limitKey !== undefined) this.#needs.limits.consume('rc_login.failed_attempts', limitKey)
       return error
     }
