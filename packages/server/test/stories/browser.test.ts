@@ -1,21 +1,20 @@
 /** A browser, as the web clients use it: another origin, preflights, cryptography with IndexedDB, messages in both directions. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { build } from 'esbuild'
 import { EventType } from 'matrix-js-sdk'
-import { chromium, type Page as BrowserPage } from 'playwright-core'
+import type { Page as BrowserPage } from 'playwright-core'
 import type { Page } from './browser-page.ts'
+import { openBrowser } from '../kit/browser.ts'
 import { within } from '../kit/deadline.ts'
 import { readMessage, registerSdkUser, seen } from '../kit/sdk-client.ts'
 import { repository, ServerProcess } from '../kit/server-process.ts'
 
 const wasm = join(repository, 'node_modules/@matrix-org/matrix-sdk-crypto-wasm/pkg/matrix_sdk_crypto_wasm_bg.wasm')
-const chromiumArguments = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
 
 /** The page on an origin of its own. @returns its URL */
 async function servePage(t: TestContext): Promise<string> {
@@ -46,19 +45,6 @@ async function servePage(t: TestContext): Promise<string> {
   return `http://localhost:${address.port}/`
 }
 
-/** Opens the page in a new profile of a headless Chromium. */
-async function openPage(t: TestContext, url: string): Promise<BrowserPage> {
-  const executablePath = process.env['MYELIN_TEST_CHROMIUM'] ?? '/usr/bin/chromium'
-  assert.ok(existsSync(executablePath), `There is no browser at ${executablePath}: run 'apt-get install chromium' as root, or set MYELIN_TEST_CHROMIUM.`)
-  const browser = await within('the browser', chromium.launch({ executablePath, args: chromiumArguments }), 60)
-  t.after(() => browser.close())
-  const page = await browser.newPage()
-  page.on('pageerror', (error) => t.diagnostic(`In the page: ${error.stack ?? error.message}`))
-  await page.goto(url)
-  await page.waitForFunction('globalThis.page !== undefined')
-  return page
-}
-
 /** Calls a function of the page and waits for its result. */
 function call<Name extends keyof Page>(browser: BrowserPage, name: Name, ...args: Parameters<Page[Name]>): Promise<Awaited<ReturnType<Page[Name]>>> {
   return within(`page.${name} in the browser`, browser.evaluate<Awaited<ReturnType<Page[Name]>>>(`page.${name}(...${JSON.stringify(args)})`))
@@ -69,7 +55,8 @@ test('a page of another origin logs in, receives what another client sends, and 
   const alice = await registerSdkUser(t, server.url, 'alice')
   const account = { username: 'wanda', password: 'password-of-wanda', auth: { type: 'm.login.dummy' }, inhibit_login: true }
   await server.anonymous().post('/register', account).ok()
-  const browser = await openPage(t, await servePage(t))
+  const browser = await openBrowser(t, await servePage(t))
+  await browser.waitForFunction('globalThis.page !== undefined')
 
   assert.equal(await call(browser, 'refused', `${server.url}/_matrix/client/v3/presence/%40a%3Ab/status`), '401 M_UNKNOWN_TOKEN')
   const wanda = await call(browser, 'logIn', server.url, 'wanda', account.password)

@@ -5,6 +5,7 @@ import type { JsonObject } from '@myelin/protocol/json/json.ts'
 import type { Database } from '#platform/db/database.ts'
 import { endpoint } from '#platform/http/endpoint.ts'
 import { confirmationFlows, type Uia } from '#features/uia/uia.ts'
+import { loginPage } from './login-page.ts'
 import type { LoggedIn, Logins } from './logins.ts'
 import { tokensBody, type Sessions } from './sessions.ts'
 
@@ -116,4 +117,12 @@ const logoutAll = endpoint({
   },
 })
 
-export const sessionsEndpoints = [loginFlows, login, getLoginToken, refresh, logout, logoutAll] as const
+const loginFallback = endpoint({
+  id: 'loginFallback',
+  method: 'GET', base: 'root', path: '/_matrix/static/client/login/', versions: [],
+  spec: 'client-server-api/#login-fallback',
+  auth: 'none', limit: 'none', role: 'main', errors: [],
+  handler: () => loginPage(),
+})
+
+export const sessionsEndpoints = [loginFlows, login, getLoginToken, refresh, logout, logoutAll, loginFallback] as const
