@@ -111,7 +111,7 @@ export async function compose({ loaded, ...outside }: ComposeInputs) {
   identity.registration.onRegistered(async (user) => {
     if (!(await identity.consent.isBlocked(user.userId))) await autoJoin.registered(user)
   })
-  identity.consent.onFirstGiven((account) => autoJoin.registered(account))
+  identity.consent.onFirstGiven((account) => autoJoin.consented(account))
   identity.accounts.afterDeactivation((userId) => roomSlices.membership.leaveAll(userId))
   await identity.accounts.resume()
   const syncs = await composeSync({

@@ -156,6 +156,22 @@ test('rooms of auto_join_rooms are joined once consent is given', async (t) => {
   assert.deepEqual(await joinedRooms(alice), [])
 })
 
+test('who has left a room of auto_join_rooms before there was a policy is not taken back', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'myelin-test-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const rooms = 'auto_join_rooms: ["#lobby:test.example", "#news:test.example"]\n'
+  const file = await writeHomeserverYaml(t, folder, { config: rooms })
+  const first = await startTestServer(t, folder, file)
+  const alice = await first.register('alice')
+  const [left = '', kept] = await joinedRooms(alice)
+  await alice.post(`/rooms/${encodeURIComponent(left)}/leave`, {}).ok()
+  await first.services.dispose()
+  writeFileSync(file, readFileSync(file, 'utf8') + configFor(policyFolder(t), block))
+  const second = await startTestServer(t, folder, file)
+  await agree(second, 'alice')
+  assert.deepEqual(await joinedRooms(alice.at(second.url)), [kept])
+})
+
 test('registration asks for agreement, in the client or on the page', async (t) => {
   const server = await consentServer(t, `${block}  require_at_registration: true\n  policy_name: House rules\n`)
   const visitor = server.anonymous()

@@ -77,7 +77,7 @@ export class Consent {
     return (this.#needs.rules?.blockMessage ?? null) !== null
   }
 
-  /** Calls `listener` after the first consent of a user who was registered without. */
+  /** Calls `listener` after the first consent of a user who was registered without, where consent is needed for anything. */
   onFirstGiven(listener: ConsentListener): void {
     this.#listeners.push(listener)
   }
@@ -138,7 +138,7 @@ export class Consent {
     const { rules, database } = this.#needs
     if (!rules) return
     await database.transaction((tx) => this.note(tx, account.userId, rules.pages.version))
-    if (account.consentVersion === undefined) for (const listener of this.#listeners) await listener(account)
+    if (this.isNeeded && account.consentVersion === undefined) for (const listener of this.#listeners) await listener(account)
   }
 
   /** Whether a user is kept from writing and joining. */

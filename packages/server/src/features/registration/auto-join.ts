@@ -50,6 +50,8 @@ interface Needs {
   readonly logger: Logger
 }
 
+type AutoJoiner = Pick<NewUser, 'userId' | 'isGuest' | 'appserviceId'>
+
 export class AutoJoin {
   readonly #needs: Needs
   readonly #making = new Map<string, Promise<RoomId>>()
@@ -59,12 +61,21 @@ export class AutoJoin {
   }
 
   /** Joins a new user to all listed rooms. A room that cannot be joined is told to the operator and never stops the registration. */
-  async registered(user: Pick<NewUser, 'userId' | 'isGuest' | 'appserviceId'>): Promise<void> {
+  async registered(user: AutoJoiner): Promise<void> {
+    await this.#joinAll(user, false)
+  }
+
+  /** Joins a user to the listed rooms in which they have never been: they could not join any when they registered, or the policy came later. */
+  async consented(user: AutoJoiner): Promise<void> {
+    await this.#joinAll(user, true)
+  }
+
+  async #joinAll(user: AutoJoiner, onlyNew: boolean): Promise<void> {
     const { rules, logger } = this.#needs
     if (user.appserviceId !== undefined || (user.isGuest && !rules.guests)) return
     for (const alias of rules.aliases) {
       try {
-        await this.#join(user.userId, user.isGuest ?? false, alias as RoomAlias)
+        await this.#join(user.userId, user.isGuest ?? false, alias as RoomAlias, onlyNew)
       } catch (error) {
         if (error instanceof MatrixError) logger.warn('A new user could not join a room of auto_join_rooms.', { userId: user.userId, alias, error })
         else logger.error('A new user could not join a room of auto_join_rooms.', { userId: user.userId, alias, error })
@@ -72,12 +83,13 @@ export class AutoJoin {
     }
   }
 
-  async #join(userId: UserId, isGuest: boolean, alias: RoomAlias): Promise<void> {
+  async #join(userId: UserId, isGuest: boolean, alias: RoomAlias, onlyNew: boolean): Promise<void> {
     const room = await this.#roomOf(userId, isGuest, alias)
     if (!room) {
       this.#needs.logger.warn('A room of auto_join_rooms does not exist.', { alias })
       return
     }
+    if (onlyNew && (await this.#needs.memberships.of(room, userId))) return
     await this.#inviteWhereNeeded(room, userId)
     await this.#needs.membership.join(inNameOf(userId, isGuest), room, {})
   }
