@@ -3,7 +3,9 @@ import { randomBytes } from 'node:crypto'
 import type { EventSigner } from '@myelin/protocol/events/build.ts'
 import { ClientEvents } from '#engine/client-events.ts'
 import { Erasure } from '#engine/erasure.ts'
+import { EventNumbers } from '#engine/event-numbers.ts'
 import { Events } from '#engine/events.ts'
+import { HistoryPlaces } from '#engine/history-places.ts'
 import { HistoryPurging } from '#engine/history-purging.ts'
 import { Memberships } from '#engine/memberships.ts'
 import { Names } from '#engine/names.ts'
@@ -12,8 +14,12 @@ import type { EventsRow } from '#engine/stored-event.ts'
 import { RedactionPruning } from '#engine/redaction-pruning.ts'
 import { RoomActivity } from '#engine/room-activity.ts'
 import { RoomAccess } from '#engine/room-access.ts'
+import { RoomHeads } from '#engine/room-heads.ts'
+import { RoomReceiver } from '#engine/room-receiver.ts'
 import { RoomStates } from '#engine/room-states.ts'
+import { RoomTurns } from '#engine/room-turns.ts'
 import { RoomWriter } from '#engine/room-writer.ts'
+import { StateResolver } from '#engine/state-resolver.ts'
 import { Rooms } from '#engine/rooms.ts'
 import { Visibility } from '#engine/visibility.ts'
 import type { CacheBudget } from '#platform/cache/cache.ts'
@@ -57,14 +63,20 @@ export async function composeEngine(inputs: {
   inputs.stack.defer(() => pruning.stop())
   const purging = new HistoryPurging({ database, events, names })
   purging.addParticipant(pruning)
-  const persister = new Persister({ database, caches, clock, names, rooms, events, states, memberships, stream: eventsStream, pruning })
+  const history = new HistoryPlaces(await highest(database, 'SELECT min(stream_ordering) AS last FROM events'))
+  const persister = new Persister({ database, caches, clock, names, rooms, events, states, memberships, stream: eventsStream, pruning, history })
   const lastEventNid = await highest(database, 'SELECT max(event_nid) AS last FROM events')
-  const writer = new RoomWriter({ clock, rooms, events, states, persister, signer, lastEventNid, randomId })
+  const resolver = new StateResolver({ names, events, states, chainCover: persister.chainCover })
+  const heads = new RoomHeads({ events, resolver, persister })
+  const turns = new RoomTurns()
+  const numbers = new EventNumbers(lastEventNid)
+  const writer = new RoomWriter({ clock, rooms, events, states, heads, resolver, turns, numbers, signer, randomId })
+  const receiver = new RoomReceiver({ names, events, states, resolver, heads, turns, numbers })
   const erasure = new Erasure()
   const visibility = new Visibility({ states, memberships, erasure })
   const access = new RoomAccess({ memberships, states, writer, visibility })
   const clientEvents = new ClientEvents({ clock, states, erasure })
-  return { names, rooms, events, states, memberships, eventsStream, persister, writer, visibility, erasure, access, clientEvents, pruning, purging, roomActivity }
+  return { names, rooms, events, states, memberships, eventsStream, persister, writer, receiver, visibility, erasure, access, clientEvents, pruning, purging, roomActivity }
 }
 
 async function highest(database: Database, query: string): Promise<number> {

@@ -101,7 +101,7 @@ export async function composeRooms(inputs: Inputs) {
     }),
   })
   stack.defer(() => consequences.stop())
-  return { membership, carriedSettings, membershipConsequences: consequences, invitePermission, prejoinState, messages, history, historyRules, thirdPartyInvites, roomCreation, roomReading, aliasResolver: aliases }
+  return { membership, carriedSettings, membershipConsequences: consequences, invitePermission, prejoinState, messages, transactionIds: transactions, history, historyRules, thirdPartyInvites, roomCreation, roomReading, aliasResolver: aliases }
 }
 
 function acceptanceOf({ auto_accept_invites: options }: Config): InviteAcceptance {

@@ -27,6 +27,14 @@ export interface ChainedEvent {
   readonly authEvents: readonly { readonly nid: number; readonly type: string; readonly stateKey: string }[]
 }
 
+/** A state, as far as auth chains are concerned. */
+export interface ChainedState {
+  /** Numbers of its events of the types that stand in auth chains; their chains count without themselves. */
+  readonly events: readonly number[]
+  /** Numbers of the auth events of its other events; they count with their chains. */
+  readonly authEvents: readonly number[]
+}
+
 interface Place {
   readonly chain: number
   readonly sequence: number
@@ -93,14 +101,20 @@ export class ChainCover {
   }
 
   /**
-   * Events that are in the auth chain of some of the sets and not of all; the sets' own events count as part of their chains.
-   * @param sets numbers of auth events, one list for each state
+   * The auth difference: events that are in the auth chain of some of the states and not of all.
+   * @param shared what all states have alike
+   * @param states what each of them has beyond that
    * @returns undefined where an event is not indexed; then the chains must be walked
    */
-  async difference(sets: readonly (readonly number[])[]): Promise<Set<number> | undefined> {
-    const places = await this.#placesFor(sets.flat(), new Map())
-    if (sets.flat().some((nid) => !places.has(nid))) return undefined
-    const reaches = await Promise.all(sets.map((set) => this.#reach(set.map((nid) => places.get(nid)).filter((place) => place !== undefined))))
+  async difference(shared: ChainedState, states: readonly ChainedState[]): Promise<Set<number> | undefined> {
+    const common = await this.#chainsOf(shared)
+    const reaches = await Promise.all(states.map((state) => this.#chainsOf(state)))
+    if (!common || reaches.includes(undefined)) return undefined
+    for (const reach of reaches) for (const [chain, height] of common) reach?.set(chain, Math.max(reach.get(chain) ?? 0, height))
+    return this.#between(reaches.filter((reach) => reach !== undefined))
+  }
+
+  async #between(reaches: readonly ReadonlyMap<number, number>[]): Promise<Set<number>> {
     const found = new Set<number>()
     for (const chain of new Set(reaches.flatMap((reach) => [...reach.keys()]))) {
       const heights = reaches.map((reach) => reach.get(chain) ?? 0)
@@ -109,6 +123,30 @@ export class ChainCover {
       for (const row of await this.#range.all(this.#database, { chain, after, upTo })) found.add(row.event_nid)
     }
     return found
+  }
+
+  /** How far up each chain a state reaches, its events of auth types left out; undefined where an event is not indexed. */
+  async #chainsOf({ events, authEvents }: ChainedState): Promise<Map<number, number> | undefined> {
+    const places = await this.#placesFor([...events, ...authEvents], new Map())
+    const open: Place[] = []
+    const own: Place[] = []
+    for (const [nids, into] of [[events, own], [authEvents, open]] as const) {
+      for (const nid of nids) {
+        const place = places.get(nid)
+        if (!place) return undefined
+        into.push(place)
+      }
+    }
+    const heights = new Map<number, number>()
+    for (const { chain, sequence } of own) {
+      if (sequence > 1) open.push({ chain, sequence: sequence - 1 })
+      heights.set(chain, Math.max(heights.get(chain) ?? 0, sequence))
+    }
+    const links = own.length === 0 ? [] : await this.#linksOf.all(this.#database, { chains: [...heights.keys()] })
+    for (const link of links) {
+      if (link.origin_sequence_number <= (heights.get(link.origin_chain_id) ?? 0)) open.push({ chain: link.target_chain_id, sequence: link.target_sequence_number })
+    }
+    return this.#reach(open)
   }
 
   async #authPlaces(event: ChainedEvent, made: ReadonlyMap<number, Place>): Promise<{ type: string; stateKey: string; place: Place }[]> {

@@ -1,11 +1,13 @@
 /** Queries of `events`, `forward_extremities` and what belongs to them. */
 import { sql, type Selectable } from 'kysely'
+import type { EventId } from '@myelin/protocol/ids/ids.ts'
 import { BulkInsert } from '#platform/db/bulk-insert.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
 import { anyOf, numbersIn } from '#platform/db/dialect.ts'
 import { buildersFor, prepare, type Dialect, type Prepared, type Runner } from '#platform/db/query.ts'
 import type { EventsTable, Tables } from '#schema/tables.gen.ts'
 import type { Position } from './room-point.ts'
+import type { StoredEvent } from './stored-event.ts'
 
 type EventTables = Pick<Tables, 'events' | 'forward_extremities' | 'pending_redactions'>
 
@@ -14,7 +16,7 @@ export type EventRow = Selectable<EventsTable>
 
 const columns = [
   ['event_nid', 'BIGINT'], ['room_nid', 'BIGINT'], ['stream_ordering', 'BIGINT'], ['topological_ordering', 'BIGINT'], ['type_nid', 'BIGINT'],
-  ['state_key_nid', 'BIGINT'], ['sender_nid', 'BIGINT'], ['origin_server_ts', 'BIGINT'], ['received_ts', 'BIGINT'], ['state_root', 'BIGINT'],
+  ['state_key_nid', 'BIGINT'], ['sender_nid', 'BIGINT'], ['origin_server_ts', 'BIGINT'], ['received_ts', 'BIGINT'], ['state_root', 'BIGINT'], ['room_root', 'BIGINT'],
   ['rejected', 'SMALLINT'], ['soft_failed', 'SMALLINT'], ['redacted_by_nid', 'BIGINT'], ['event_id', 'TEXT'], ['json', 'TEXT'],
 ] as const
 
@@ -54,6 +56,9 @@ export class EventsStore {
   readonly #byIds: Prepared<{ eventIds: readonly string[] }, EventRow>
   readonly #extremities: Prepared<{ roomNid: number }, { event_nid: number; state_root: number }>
   readonly #deleteExtremities: Prepared<{ roomNid: number }, unknown>
+  readonly #place: Prepared<{ nid: number; place: number | null; stateRoot: number | null; roomRoot: number | null; rejected: number; softFailed: number }, unknown>
+  readonly #notePendingRedaction: Prepared<{ redacts: EventId; roomNid: number; nid: number }, unknown>
+  readonly #pendingRedactions: Prepared<{ roomNid: number; eventId: EventId }, { redaction_nid: number }>
   readonly #setRedacted: Prepared<{ nid: number; by: number }, unknown>
   readonly #roomTail: Prepared<{ roomNid: number; after: number; upTo: number; limit: number }, { event_nid: number }>
   readonly #streamAfter: Prepared<{ after: number; upTo: number; limit: number }, EventRow>
@@ -77,6 +82,12 @@ export class EventsStore {
     this.#extremities = prepare('events.extremities', ({ roomNid }) =>
       db.selectFrom('forward_extremities').select(['event_nid', 'state_root']).where('room_nid', '=', roomNid))
     this.#deleteExtremities = prepare('events.deleteExtremities', ({ roomNid }) => db.deleteFrom('forward_extremities').where('room_nid', '=', roomNid))
+    this.#place = prepare('events.place', ({ nid, place, stateRoot, roomRoot, rejected, softFailed }) =>
+      db.updateTable('events').set({ stream_ordering: place, state_root: stateRoot, room_root: roomRoot, rejected, soft_failed: softFailed }).where('event_nid', '=', nid))
+    this.#notePendingRedaction = prepare('events.notePendingRedaction', ({ redacts, roomNid, nid }) =>
+      db.insertInto('pending_redactions').values({ redacts, room_nid: roomNid, redaction_nid: nid }).onConflict((conflict) => conflict.doNothing()))
+    this.#pendingRedactions = prepare('events.pendingRedactions', ({ roomNid, eventId }) =>
+      db.selectFrom('pending_redactions').select('redaction_nid').where('redacts', '=', eventId).where('room_nid', '=', roomNid))
     this.#setRedacted = prepare('events.setRedacted', ({ nid, by }) => db.updateTable('events').set({ redacted_by_nid: by }).where('event_nid', '=', nid))
     this.#roomTail = prepare('events.roomTail', ({ roomNid, after, upTo, limit }) =>
       placedNids.where('room_nid', '=', roomNid).where('stream_ordering', '>', after).where('stream_ordering', '<=', upTo)
@@ -176,6 +187,21 @@ export class EventsStore {
 
   async insertEvents(tx: Tx, rows: readonly EventRow[]): Promise<void> {
     await this.#insert.run(tx, rows)
+  }
+
+  /** Gives an outlier its place in the timeline. */
+  async place(tx: Tx, { event_nid: nid, stream_ordering: place, state_root: stateRoot, room_root: roomRoot, rejected, soft_failed: softFailed }: EventRow): Promise<void> {
+    await this.#place.run(tx, { nid, place, stateRoot, roomRoot, rejected, softFailed })
+  }
+
+  /** Notes a redaction whose target is not there yet. */
+  async notePendingRedaction(tx: Tx, { event: { redacts }, room, nid }: StoredEvent): Promise<void> {
+    if (redacts !== undefined) await this.#notePendingRedaction.run(tx, { redacts, roomNid: room.nid, nid })
+  }
+
+  /** Redactions of an event that came before it. */
+  async pendingRedactions(roomNid: number, eventId: EventId): Promise<number[]> {
+    return (await this.#pendingRedactions.all(this.#database, { roomNid, eventId })).map((row) => row.redaction_nid)
   }
 
   async replaceExtremities(tx: Tx, roomNid: number, extremities: readonly { readonly event_nid: number; readonly state_root: number }[]): Promise<void> {

@@ -21,6 +21,7 @@ export class Events {
   readonly #nids: Cache<string, number>
   /** Events that are not committed yet and must not be lost to the cache's budget. */
   readonly #pinned = new Map<number, StoredEvent>()
+  readonly #pinnedIds = new Map<EventId, StoredEvent>()
 
   constructor(needs: { readonly database: Database; readonly caches: CacheBudget; readonly rooms: Rooms; readonly stream: Stream<EventsRow> }) {
     this.#stream = needs.stream
@@ -59,6 +60,13 @@ export class Events {
   async byIds(room: Room, eventIds: readonly EventId[]): Promise<StoredEvent[]> {
     const found = await Promise.all(eventIds.map((eventId) => this.get(room, eventId)))
     return found.filter((event) => event !== undefined)
+  }
+
+  /** As `byIds`, also those that are being committed: for the engine, which builds on them already. */
+  async known(room: Room, eventIds: readonly EventId[]): Promise<StoredEvent[]> {
+    const pending = eventIds.map((eventId) => this.#pinnedIds.get(eventId)).filter((event) => event?.room.nid === room.nid).filter((event) => event !== undefined)
+    const ids = new Set(pending.map(({ event }) => event.eventId))
+    return [...pending, ...(await this.byIds(room, eventIds.filter((eventId) => !ids.has(eventId))))]
   }
 
   /** Events by number. */
@@ -117,11 +125,13 @@ export class Events {
   /** Holds an event that is about to be committed, until `settled`; it can be found by number only. */
   pin(event: StoredEvent): void {
     this.#pinned.set(event.nid, event)
+    this.#pinnedIds.set(event.event.eventId, event)
   }
 
   /** The event was committed or never will be. */
   settled(event: StoredEvent, committed: boolean): void {
     this.#pinned.delete(event.nid)
+    if (this.#pinnedIds.get(event.event.eventId) === event) this.#pinnedIds.delete(event.event.eventId)
     if (committed) this.keep(event)
   }
 
@@ -175,6 +185,7 @@ export class Events {
       nid: row.event_nid,
       streamOrdering: row.stream_ordering ?? undefined,
       stateRoot: row.state_root ?? undefined,
+      roomRoot: row.room_root ?? undefined,
       rejected: row.rejected === 1,
       softFailed: row.soft_failed === 1,
     }

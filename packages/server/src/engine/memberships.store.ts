@@ -15,6 +15,7 @@ export class MembershipsStore {
   readonly #ofUser: Prepared<{ userNid: number }, MembershipRow>
   readonly #ofRoom: Prepared<{ roomNid: number }, MembershipRow & { user_id: string }>
   readonly #one: Prepared<{ userNid: number; roomNid: number }, MembershipRow>
+  readonly #delete: Prepared<{ userNid: number; roomNid: number }, unknown>
   readonly #forget: Prepared<{ userNid: number; roomNid: number; forgotten: number }, unknown>
   readonly #set = new BulkInsert<MembershipRow>(
     'memberships.set', 'memberships',
@@ -33,6 +34,7 @@ export class MembershipsStore {
     this.#ofRoom = prepare('memberships.ofRoom', ({ roomNid }) =>
       select.innerJoin('interned_strings', 'interned_strings.string_nid', 'memberships.user_nid')
         .select(sql<string>`string`.as('user_id')).where('room_nid', '=', roomNid))
+    this.#delete = prepare('memberships.delete', ({ userNid, roomNid }) => db.deleteFrom('memberships').where('user_nid', '=', userNid).where('room_nid', '=', roomNid))
     this.#forget = prepare('memberships.forget', ({ userNid, roomNid, forgotten }) =>
       db.updateTable('memberships').set({ forgotten }).where('user_nid', '=', userNid).where('room_nid', '=', roomNid))
   }
@@ -51,6 +53,10 @@ export class MembershipsStore {
 
   async set(tx: Tx, rows: readonly MembershipRow[]): Promise<void> {
     await this.#set.run(tx, rows)
+  }
+
+  async delete(tx: Tx, userNid: number, roomNid: number): Promise<void> {
+    await this.#delete.run(tx, { userNid, roomNid })
   }
 
   async setForgotten(tx: Tx, userNid: number, roomNid: number): Promise<void> {

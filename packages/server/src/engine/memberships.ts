@@ -114,17 +114,32 @@ export class Memberships {
     return userId.endsWith(`:${this.#serverName}`) && userId.length > this.#serverName.length + 1 && userId.indexOf(':') === userId.length - this.#serverName.length - 1
   }
 
-  /** Writes the memberships that events changed; the events have their places. */
-  async write(tx: Tx, events: readonly StoredEvent[]): Promise<void> {
+  /**
+   * Writes the memberships that hold from now on.
+   * @param at place in the stream since when, for events that have no place of their own there
+   */
+  async write(tx: Tx, events: readonly StoredEvent[], at: number): Promise<void> {
     const latest = new Map<string, { entry: Membership; row: MembershipRow }>()
     for (const event of events) {
-      const change = await this.#change(event)
+      const change = await this.#change(event, at)
       if (change) latest.set(`${event.room.nid} ${change.entry.userId}`, change)
     }
     const changes = [...latest.values()]
     await this.#store.set(tx, changes.map((change) => change.row))
     tx.afterCommit(() => {
       for (const { entry } of changes) this.#apply(entry)
+    })
+  }
+
+  /** Removes a membership that no longer is in the room's state. */
+  async remove(tx: Tx, room: Room, userId: string): Promise<void> {
+    const userNid = await this.#names.find(userId)
+    if (userNid === undefined) return
+    await this.#store.delete(tx, userNid, room.nid)
+    tx.afterCommit(() => {
+      this.#generation += 1
+      this.#byUser.get(userId)?.delete(room.nid)
+      this.#byRoom.get(room.nid)?.delete(userId)
     })
   }
 
@@ -137,20 +152,21 @@ export class Memberships {
     tx.afterCommit(() => this.#apply({ ...entry, forgotten: true }))
   }
 
-  async #change(event: StoredEvent): Promise<{ entry: Membership; row: MembershipRow } | undefined> {
+  async #change(event: StoredEvent, at: number): Promise<{ entry: Membership; row: MembershipRow } | undefined> {
     const { type, stateKey, sender } = event.event
     const membership = membershipOf(event)
-    if (type !== 'm.room.member' || stateKey === undefined || !membership || event.streamOrdering === undefined) return undefined
+    if (type !== 'm.room.member' || stateKey === undefined || !membership) return undefined
     const userId = stateKey as UserId
+    const streamOrdering = event.streamOrdering !== undefined && event.streamOrdering > 0 ? event.streamOrdering : at
     return {
-      entry: { room: event.room, userId, membership, eventNid: event.nid, sender, streamOrdering: event.streamOrdering, forgotten: false },
+      entry: { room: event.room, userId, membership, eventNid: event.nid, sender, streamOrdering, forgotten: false },
       row: {
         user_nid: await this.#names.intern(stateKey),
         room_nid: event.room.nid,
         membership,
         event_nid: event.nid,
         sender_nid: await this.#names.intern(sender),
-        stream_ordering: event.streamOrdering,
+        stream_ordering: streamOrdering,
         is_local: this.isLocal(stateKey) ? 1 : 0,
         forgotten: 0,
       },

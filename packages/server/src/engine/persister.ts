@@ -8,10 +8,12 @@ import type { Stream } from '#platform/streams/stream.ts'
 import { ChainCover, standsInAuthChain, type ChainedEvent } from './chain-cover.ts'
 import type { Events } from './events.ts'
 import type { EventRow } from './events.store.ts'
+import type { HistoryPlaces } from './history-places.ts'
 import type { Memberships } from './memberships.ts'
 import type { Names } from './names.ts'
 import type { RedactionPruning } from './redaction-pruning.ts'
-import type { RoomStates } from './room-states.ts'
+import type { Extremity } from './room-heads.ts'
+import type { ChangedEntry, RoomStates } from './room-states.ts'
 import type { Room } from './room.ts'
 import type { Rooms } from './rooms.ts'
 import { redactedEvent } from './redacted-event.ts'
@@ -33,12 +35,28 @@ export interface CommitUnit {
   /** For each event, the events it names as authorisation. */
   readonly authEvents: readonly (readonly StoredEvent[])[]
   readonly nodes: NewNodes
-  /** The room's extremities after the unit, with the state after each. */
-  readonly extremities: readonly { readonly event_nid: number; readonly state_root: number }[]
+  /** The room's branches after the unit; undefined where the unit is history and moves nothing. */
+  readonly extremities: readonly Extremity[] | undefined
+  /** How the room's state changes; undefined where the unit's state events just take their places. */
+  readonly changes: readonly ChangedEntry[] | undefined
+  /** Events that are known as ancestors or as state only, each after its auth events. */
+  readonly outliers?: readonly Outlier[]
+  /** Numbers of events of the unit that were outliers until now. */
+  readonly known?: ReadonlySet<number>
+  /** Redactions whose target this server does not have yet. */
+  readonly pendingRedactions?: readonly StoredEvent[]
+  /** The unit is history: it takes places before all others. */
+  readonly isHistory?: true
   /** Redactions in the unit with what they redact. */
   readonly redactions: readonly { readonly redaction: StoredEvent; readonly target: StoredEvent }[]
   /** What else must be atomic with the events. */
   readonly extra: ((tx: Tx) => Promise<void>) | undefined
+}
+
+/** An event without a place in the timeline, with the events that it names as authorisation. */
+export interface Outlier {
+  readonly event: StoredEvent
+  readonly authEvents: readonly StoredEvent[]
 }
 
 /** Runs inside the commit, for what must be atomic with events of any origin; must be cheap. */
@@ -63,6 +81,8 @@ interface Needs {
   readonly memberships: Memberships
   readonly stream: Stream<EventsRow>
   readonly pruning: Pick<RedactionPruning, 'redacted'>
+  /** Places of events that are fetched later: below all that there are. */
+  readonly history: HistoryPlaces
 }
 
 export class Persister {
@@ -91,7 +111,7 @@ export class Persister {
   commit(unit: CommitUnit): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     this.#needs.states.pin(unit.nodes)
-    for (const event of unit.events) this.#needs.events.pin(event)
+    for (const event of eventsOf(unit)) this.#needs.events.pin(event)
     this.#waiting.push({ unit, resolve, reject })
     this.#schedule()
     return promise
@@ -130,27 +150,32 @@ export class Persister {
   #fail(waiting: Waiting, error: unknown): void {
     waiting.unit.lineage.valid = false
     this.#needs.states.settled(waiting.unit.nodes, false)
-    for (const event of waiting.unit.events) this.#needs.events.settled(event, false)
+    for (const event of eventsOf(waiting.unit)) this.#needs.events.settled(event, false)
     waiting.reject(error)
   }
 
   async #write(tx: Tx, units: readonly CommitUnit[]): Promise<void> {
-    const { names, rooms, events, states, memberships, stream, clock } = this.#needs
+    const { names, rooms, events, states, stream, clock } = this.#needs
     const now = clock.now()
     const all = units.flatMap((unit) => unit.events)
-    for (const event of all) event.place(stream.append(tx, { event }))
-    const rows = await Promise.all(all.map((event) => this.#row(event, now)))
+    const history = units.filter((unit) => unit.isHistory)
+    for (const unit of history) for (const event of unit.events) event.place(this.#needs.history.next())
+    for (const unit of units) if (!unit.isHistory) for (const event of unit.events) event.place(stream.append(tx, { event }))
+    const outliers = units.flatMap((unit) => unit.outliers ?? [])
+    const rows = await Promise.all([...outliers.map(({ event }) => event), ...all].map((event) => this.#row(event, now)))
+    const known = new Set(units.flatMap((unit) => [...(unit.known ?? [])]))
     for (const unit of units) {
       if (unit.creation) await rooms.insert(tx, unit.room, await names.intern(unit.creation.creator), unit.creation.ts)
     }
     await names.save(tx)
-    await events.store.insertEvents(tx, rows)
+    await events.store.insertEvents(tx, rows.filter((row) => !known.has(row.event_nid)))
+    for (const row of rows) if (known.has(row.event_nid)) await events.store.place(tx, row)
     await this.#writeNodes(tx, units)
-    await this.#writeCurrentState(tx, all, rows)
-    await memberships.write(tx, all.filter((event) => event.event.type === 'm.room.member'))
+    await this.#writeCurrentState(tx, units, rows)
     await this.#chainCover.place(tx, units.flatMap(chained))
-    const extremities = new Map(units.map((unit) => [unit.room.nid, unit.extremities]))
-    for (const [roomNid, after] of extremities) await events.store.replaceExtremities(tx, roomNid, after)
+    const extremities = new Map(units.flatMap((unit) => (unit.extremities ? [[unit.room.nid, unit.extremities] as const] : [])))
+    for (const [roomNid, after] of extremities) await events.store.replaceExtremities(tx, roomNid, after.map(({ nid, root }) => ({ event_nid: nid, state_root: root })))
+    for (const redaction of units.flatMap((unit) => unit.pendingRedactions ?? [])) await events.store.notePendingRedaction(tx, redaction)
     for (const { redaction, target } of units.flatMap((unit) => unit.redactions)) await events.store.setRedacted(tx, target.nid, redaction.nid)
     await this.#needs.pruning.redacted(tx, units.flatMap((unit) => unit.redactions).map(({ target }) => target))
     for (const participant of this.#participants) await participant.commit(tx, all)
@@ -161,7 +186,7 @@ export class Persister {
   #committed(units: readonly CommitUnit[], states: RoomStates): void {
     for (const unit of units) {
       states.settled(unit.nodes, true)
-      for (const event of unit.events) this.#needs.events.settled(event, true)
+      for (const event of eventsOf(unit)) this.#needs.events.settled(event, true)
       for (const { redaction, target } of unit.redactions) this.#needs.events.keep(redactedEvent(target, redaction))
     }
   }
@@ -180,6 +205,7 @@ export class Persister {
       origin_server_ts: originServerTs,
       received_ts: now,
       state_root: event.stateRoot ?? null,
+      room_root: event.roomRoot ?? null,
       rejected: event.rejected ? 1 : 0,
       soft_failed: event.softFailed ? 1 : 0,
       redacted_by_nid: null,
@@ -194,23 +220,45 @@ export class Persister {
     await this.#needs.states.store.insertNodes(tx, [...rows.values()])
   }
 
-  async #writeCurrentState(tx: Tx, all: readonly StoredEvent[], rows: readonly EventRow[]): Promise<void> {
+  /** State events take their places; where a unit says how the state changes, that counts. */
+  async #writeCurrentState(tx: Tx, units: readonly CommitUnit[], rows: readonly EventRow[]): Promise<void> {
+    const plain = units.filter((unit) => unit.changes === undefined && !unit.isHistory).flatMap((unit) => unit.events).filter((event) => !event.rejected)
+    const nids = new Set(plain.map((event) => event.nid))
     const current = new Map<string, { room_nid: number; type_nid: number; state_key_nid: number; event_nid: number }>()
-    rows.forEach((row, index) => {
-      if (row.state_key_nid === null || all[index]?.rejected) return
-      const { room_nid, type_nid, state_key_nid, event_nid } = row
-      current.set(`${room_nid} ${type_nid} ${state_key_nid}`, { room_nid, type_nid, state_key_nid, event_nid })
-    })
+    for (const { room_nid, type_nid, state_key_nid, event_nid } of rows) {
+      if (state_key_nid !== null && nids.has(event_nid)) current.set(`${room_nid} ${type_nid} ${state_key_nid}`, { room_nid, type_nid, state_key_nid, event_nid })
+    }
     await this.#needs.states.store.setCurrent(tx, [...current.values()])
+    await this.#needs.memberships.write(tx, plain.filter(({ event }) => event.type === 'm.room.member'), 0)
+    for (const unit of units) if (unit.changes) await this.#writeChanges(tx, unit, unit.changes)
+  }
+
+  async #writeChanges(tx: Tx, { room, events }: CommitUnit, changes: readonly ChangedEntry[]): Promise<void> {
+    const { names, memberships, states } = this.#needs
+    const set = changes.flatMap(({ typeNid, stateKeyNid, eventNid }) => (eventNid === undefined ? [] : [{ room_nid: room.nid, type_nid: typeNid, state_key_nid: stateKeyNid, event_nid: eventNid }]))
+    await states.store.setCurrent(tx, set)
+    const memberNid = await names.intern('m.room.member')
+    const members = await this.#needs.events.byNids(set.filter((row) => row.type_nid === memberNid).map((row) => row.event_nid))
+    await memberships.write(tx, [...members.values()], Math.max(0, ...events.map((event) => event.streamOrdering ?? 0)))
+    for (const { typeNid, stateKeyNid, eventNid } of changes) {
+      if (eventNid !== undefined) continue
+      await states.store.unsetCurrent(tx, room.nid, typeNid, stateKeyNid)
+      if (typeNid === memberNid) await memberships.remove(tx, room, await names.string(stateKeyNid))
+    }
   }
 }
 
 /** The events of a unit that stand in auth chains. */
 function chained(unit: CommitUnit): ChainedEvent[] {
-  return unit.events.flatMap((event, index) => {
+  const placed = unit.events.map((event, index) => ({ event, authEvents: unit.authEvents[index] ?? [] }))
+  return [...(unit.outliers ?? []), ...placed.filter(({ event }) => !unit.known?.has(event.nid))].flatMap(({ event, authEvents }) => {
     const { type, stateKey } = event.event
     if (stateKey === undefined || !standsInAuthChain(type)) return []
-    const authEvents = (unit.authEvents[index] ?? []).map((auth) => ({ nid: auth.nid, type: auth.event.type, stateKey: auth.event.stateKey ?? '' }))
-    return [{ nid: event.nid, type, stateKey, authEvents }]
+    return [{ nid: event.nid, type, stateKey, authEvents: authEvents.map((auth) => ({ nid: auth.nid, type: auth.event.type, stateKey: auth.event.stateKey ?? '' })) }]
   })
+}
+
+/** All events of a unit. */
+function eventsOf(unit: CommitUnit): StoredEvent[] {
+  return [...(unit.outliers ?? []).map(({ event }) => event), ...unit.events]
 }

@@ -8,7 +8,17 @@ import type { Names } from './names.ts'
 import type { Room } from './room.ts'
 import { StateStore } from './state.store.ts'
 import type { StoredEvent } from './stored-event.ts'
-import { decodeNode, emptyRoot, trieEntries, trieGet, trieSet, type NewNodes, type NodeSource, type StateEntry, type TrieNode } from './trie.ts'
+import { decodeNode, emptyRoot, reachable, trieDiff, trieEntries, trieGet, trieOf, trieSet, type NewNodes, type NodeSource, type StateEntry, type TrieNode } from './trie.ts'
+
+/** More changes than this are cheaper by building the state anew. */
+const rebuildAbove = 64
+
+/** A place of a state with the event that it now has, if any. */
+export interface ChangedEntry {
+  readonly typeNid: number
+  readonly stateKeyNid: number
+  readonly eventNid: number | undefined
+}
 
 /** Memory of a node: sixteen entries of three numbers, or up to 32 children. */
 function nodeBytes(node: TrieNode): number {
@@ -133,8 +143,37 @@ export class RoomStates implements NodeSource {
     return trieSet(this, room.nid, root, { typeNid, stateKeyNid, eventNid: event.eventNid }, made)
   }
 
-  /** Root of the state after an event, from the state before it. */
+  /**
+   * A state with several entries set, or removed where their event is undefined.
+   * @param made collects nodes that must be stored
+   */
+  async withEntries(room: Room, root: number, entries: readonly ChangedEntry[], made: NewNodes): Promise<number> {
+    const nodes: NewNodes = new Map()
+    const changed = entries.some(({ eventNid }) => eventNid === undefined) || entries.length > rebuildAbove
+      ? trieOf(room.nid, await this.#merged(room, root, entries), nodes)
+      : await this.#setAll(room, root, entries, nodes)
+    const kept = reachable(changed, nodes)
+    this.pin(kept)
+    for (const [id, node] of kept) made.set(id, node)
+    return changed
+  }
+
+  /** What changes from one state to another: for each key its new event. */
+  async changes(room: Room, from: number, to: number): Promise<ChangedEntry[]> {
+    const { onlyLeft, onlyRight } = await trieDiff(this, room.nid, from, to)
+    const changed = new Map<string, ChangedEntry>()
+    for (const { typeNid, stateKeyNid } of onlyLeft) changed.set(`${typeNid} ${stateKeyNid}`, { typeNid, stateKeyNid, eventNid: undefined })
+    for (const entry of onlyRight) changed.set(`${entry.typeNid} ${entry.stateKeyNid}`, entry)
+    return [...changed.values()]
+  }
+
+  /** Root of the room's state once an event had come: of all branches that there were. */
   async rootAfter(event: StoredEvent): Promise<number | undefined> {
+    return event.roomRoot ?? this.branchAfter(event)
+  }
+
+  /** Root of the state after an event in its own branch, from the state before it. */
+  async branchAfter(event: StoredEvent): Promise<number | undefined> {
     const { type, stateKey } = event.event
     if (stateKey === undefined || event.stateRoot === undefined || event.rejected) return event.stateRoot
     const made: NewNodes = new Map()
@@ -146,6 +185,29 @@ export class RoomStates implements NodeSource {
   /** Event ids of the state before an event by their place, for federation and tests. */
   async idsAt(room: Room, root: number): Promise<EventId[]> {
     return (await this.all(room, root)).map((event) => event.event.eventId)
+  }
+
+  async #setAll(room: Room, root: number, entries: readonly ChangedEntry[], nodes: NewNodes): Promise<number> {
+    let changed = root
+    for (const { typeNid, stateKeyNid, eventNid } of entries) {
+      if (eventNid !== undefined) changed = await trieSet(this.#with(nodes), room.nid, changed, { typeNid, stateKeyNid, eventNid }, nodes)
+    }
+    return changed
+  }
+
+  /** Nodes that were just made come before those that are stored. */
+  #with(nodes: NewNodes): NodeSource {
+    return { node: (roomNid, id) => nodes.get(id)?.node ?? this.node(roomNid, id) }
+  }
+
+  async #merged(room: Room, root: number, changes: readonly ChangedEntry[]): Promise<StateEntry[]> {
+    const entries = new Map((await trieEntries(this, room.nid, root)).map((entry) => [`${entry.typeNid} ${entry.stateKeyNid}`, entry]))
+    for (const { typeNid, stateKeyNid, eventNid } of changes) {
+      const key = `${typeNid} ${stateKeyNid}`
+      if (eventNid === undefined) entries.delete(key)
+      else entries.set(key, { typeNid, stateKeyNid, eventNid })
+    }
+    return [...entries.values()]
   }
 
   async #load(roomNid: number, id: number): Promise<TrieNode> {

@@ -102,7 +102,7 @@ test('auth chains are indexed: the difference of two states names what only one 
   const [join] = await engine.writer.propose(room, [{ type: 'm.room.member', stateKey: bob, sender: bob, content: { membership: 'join' } }])
   const [kick] = await engine.writer.propose(room, [{ type: 'm.room.member', stateKey: bob, sender: alice, content: { membership: 'leave' } }])
   assert.ok(join && kick)
-  const difference = await engine.persister.chainCover.difference([[join.nid], [kick.nid]])
+  const difference = await engine.persister.chainCover.difference({ events: [], authEvents: [] }, [{ events: [], authEvents: [join.nid] }, { events: [], authEvents: [kick.nid] }])
   assert.equal(difference?.has(kick.nid), true)
   assert.equal(difference?.has(join.nid), false)
 })

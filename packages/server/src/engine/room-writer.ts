@@ -10,6 +10,7 @@ import { checkAuth } from '@myelin/protocol/auth/check.ts'
 import { checkRedaction } from '@myelin/protocol/auth/redaction.ts'
 import { buildEvent, type EventDraft, type EventSigner } from '@myelin/protocol/events/build.ts'
 import { referenceHash } from '@myelin/protocol/events/hash.ts'
+import { maxPrevEvents } from '@myelin/protocol/events/limits.ts'
 import type { EventId, RoomId, UserId } from '@myelin/protocol/ids/ids.ts'
 import type { RoomEvent } from '@myelin/protocol/events/event.ts'
 import { canonicalJson } from '@myelin/protocol/json/canonical.ts'
@@ -17,12 +18,16 @@ import type { RoomVersion } from '@myelin/protocol/rooms/versions.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Tx } from '#platform/db/database.ts'
 import type { Events } from './events.ts'
-import type { CommitUnit, Lineage, Persister } from './persister.ts'
+import type { EventNumbers } from './event-numbers.ts'
+import type { CommitUnit } from './persister.ts'
+import { emptyHead, type Extremity, type Head, type RoomHeads } from './room-heads.ts'
 import type { RoomStates } from './room-states.ts'
+import type { RoomTurns } from './room-turns.ts'
 import type { Room } from './room.ts'
 import type { Rooms } from './rooms.ts'
+import type { StateResolver } from './state-resolver.ts'
 import { StoredEvent } from './stored-event.ts'
-import { emptyRoot, type NewNodes } from './trie.ts'
+import type { NewNodes } from './trie.ts'
 
 /** What a caller wants to be sent; the writer adds the place in the room. */
 export interface Proposal {
@@ -51,16 +56,11 @@ export interface ProposeOptions {
   readonly extra?: (tx: Tx, events: readonly StoredEvent[]) => Promise<void>
 }
 
-/** Where a room stands: what the next event is built on. */
-interface Head {
-  readonly lineage: Lineage
-  readonly extremities: readonly { readonly eventId: EventId; readonly depth: number }[]
-  readonly root: number
-}
-
 /** What a unit collects while its events are built. */
 interface Draft {
   head: Head
+  /** Branches that the events do not name. */
+  readonly rest: readonly Extremity[]
   readonly nodes: NewNodes
   readonly events: StoredEvent[]
   readonly authEvents: StoredEvent[][]
@@ -72,10 +72,11 @@ interface Needs {
   readonly rooms: Rooms
   readonly events: Events
   readonly states: RoomStates
-  readonly persister: Persister
+  readonly heads: RoomHeads
+  readonly resolver: StateResolver
+  readonly turns: RoomTurns
+  readonly numbers: EventNumbers
   readonly signer: EventSigner
-  /** Highest event number in the database. */
-  readonly lastEventNid: number
   /** An opaque string of at least 128 random bits, for ids of old room versions. */
   readonly randomId: () => string
 }
@@ -85,15 +86,11 @@ const maxDepth = Number.MAX_SAFE_INTEGER
 
 export class RoomWriter {
   readonly #needs: Needs
-  readonly #heads = new Map<number, Head>()
-  readonly #turns = new Map<number, Promise<unknown>>()
-  #lastNid: number
   /** Where the room's id is the hash of its create event, two rooms of one user must not begin in the same millisecond. */
   #lastCreationTs = 0
 
   constructor(needs: Needs) {
     this.#needs = needs
-    this.#lastNid = needs.lastEventNid
   }
 
   /**
@@ -102,8 +99,8 @@ export class RoomWriter {
    * @throws M_FORBIDDEN where the auth rules refuse one, M_TOO_LARGE, M_BAD_JSON
    */
   async propose(room: Room, proposals: Proposals, options: ProposeOptions = {}): Promise<StoredEvent[]> {
-    const { events, committed } = await this.#inTurn(room.nid, async () => {
-      const head = await this.#head(room)
+    const { events, committed } = await this.#needs.turns.run(room.nid, async () => {
+      const head = await this.#needs.heads.of(room)
       const list = typeof proposals === 'function' ? await proposals(this.#view(room, head.root)) : proposals
       return this.#build(room, head, list, undefined, options)
     })
@@ -128,20 +125,20 @@ export class RoomWriter {
     const proposal: Proposal = { type: 'm.room.create', stateKey: '', sender: creator, content: create, originServerTs: ts }
     const roomId = version.roomIdIsCreateHash ? this.#hashedRoomId(version, proposal) : this.#needs.signer.serverName
     const room = this.#needs.rooms.draft(version.roomIdIsCreateHash ? (roomId as RoomId) : (`!${this.#needs.randomId()}:${roomId}` as RoomId), version)
-    const head: Head = { lineage: { valid: true }, extremities: [], root: emptyRoot }
-    const { events, committed } = await this.#inTurn(room.nid, () => this.#build(room, head, [proposal, ...rest(room)], { creator, ts }, options))
+    const head = emptyHead()
+    const { events, committed } = await this.#needs.turns.run(room.nid, () => this.#build(room, head, [proposal, ...rest(room)], { creator, ts }, options))
     await committed
     return { room, events }
   }
 
   /** Root of the current state of a room. */
   async currentRoot(room: Room): Promise<number> {
-    return (await this.#head(room)).root
+    return (await this.#needs.heads.of(room)).root
   }
 
   /** The current state of a room, for reading outside of a turn. */
   async view(room: Room): Promise<RoomView> {
-    return this.#view(room, (await this.#head(room)).root)
+    return this.#view(room, (await this.#needs.heads.of(room)).root)
   }
 
   /** From room version 12 on the room's id is the create event's. */
@@ -154,34 +151,6 @@ export class RoomWriter {
     return { room, state: (type, stateKey) => this.#needs.states.get(room, root, type, stateKey) }
   }
 
-  /** Runs work when all earlier work of the room has handed its unit over. */
-  async #inTurn<Result>(roomNid: number, work: () => Promise<Result>): Promise<Result> {
-    const previous = this.#turns.get(roomNid)
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.#turns.set(roomNid, promise)
-    if (previous) await previous
-    try {
-      return await work()
-    } finally {
-      resolve()
-      if (this.#turns.get(roomNid) === promise) this.#turns.delete(roomNid)
-    }
-  }
-
-  async #head(room: Room): Promise<Head> {
-    const known = this.#heads.get(room.nid)
-    if (known?.lineage.valid) return known
-    const rows = await this.#needs.events.store.extremities(room.nid)
-    const events = await this.#needs.events.byNids(rows.map((row) => row.event_nid))
-    const extremities = [...events.values()].map((event) => ({ eventId: event.event.eventId, depth: event.event.depth }))
-    const roots = new Set(rows.map((row) => row.state_root))
-    const [root = emptyRoot] = roots
-    if (roots.size > 1) throw new Error(`Room ${room.id} has several states at its head and no resolver was given`)
-    const head: Head = { lineage: { valid: true }, extremities, root }
-    this.#heads.set(room.nid, head)
-    return head
-  }
-
   /** Builds all proposals on the head and hands them to the persister; the head moves at once, the promise follows. */
   async #build(
     room: Room,
@@ -190,25 +159,42 @@ export class RoomWriter {
     creation: CommitUnit['creation'],
     options: ProposeOptions,
   ): Promise<{ events: StoredEvent[]; committed: Promise<void> }> {
-    const draft: Draft = { head, nodes: new Map(), events: [], authEvents: [], redactions: [] }
+    const draft: Draft = { head: await this.#withinLimit(room, head), rest: restOf(head), nodes: new Map(head.nodes), events: [], authEvents: [], redactions: [] }
     const results: StoredEvent[] = []
     for (const proposal of proposals) results.push((await this.#unchanged(room, draft, proposal)) ?? (await this.#append(room, draft, proposal)))
     const { extra } = options
     if (draft.events.length === 0 && !extra) return { events: results, committed: Promise.resolve() }
-    const last = draft.events.at(-1)
-    const committed = this.#needs.persister.commit({
+    const after = draft.events.length === 0 ? head : await this.#withRest(room, draft)
+    const committed = this.#needs.heads.commit({
       room,
       lineage: head.lineage,
       creation,
       events: draft.events,
       authEvents: draft.authEvents,
       nodes: draft.nodes,
-      extremities: last ? [{ event_nid: last.nid, state_root: draft.head.root }] : [],
+      extremities: after.extremities,
+      changes: draft.rest.length === 0 ? undefined : await this.#needs.states.changes(room, head.root, after.root),
       redactions: draft.redactions,
       extra: extra && ((tx) => extra(tx, results)),
-    })
-    this.#heads.set(room.nid, draft.head)
+    }, after)
     return { events: results, committed }
+  }
+
+  /** The head without the branches that an event cannot name because they are too many. */
+  async #withinLimit(room: Room, head: Head): Promise<Head> {
+    if (head.extremities.length <= maxPrevEvents) return head
+    const extremities = longest(head).slice(0, maxPrevEvents)
+    const nodes: NewNodes = new Map()
+    const root = await this.#needs.resolver.resolve(room, extremities.map((extremity) => extremity.root), nodes)
+    return { lineage: head.lineage, extremities, root, nodes }
+  }
+
+  /** The head with the branches that the new events did not name. */
+  async #withRest(room: Room, { head, rest, nodes }: Draft): Promise<Head> {
+    if (rest.length === 0) return head
+    const extremities = [...rest, ...head.extremities]
+    const root = await this.#needs.resolver.resolve(room, extremities.map((extremity) => extremity.root), nodes)
+    return { lineage: head.lineage, extremities, root, nodes: new Map() }
   }
 
   /** The event that already holds the place, where a state event would change nothing. */
@@ -238,13 +224,15 @@ export class RoomWriter {
     const verdict = checkAuth(room.version, built.event, (type, stateKey) => auth.state.get(`${type}\0${stateKey}`)?.event)
     if (!verdict.allowed) throw refuse('M_FORBIDDEN', verdict.reason)
     const event = new StoredEvent(room, built.event, built.json, {
-      nid: ++this.#lastNid, streamOrdering: undefined, stateRoot: head.root, rejected: false, softFailed: false,
+      nid: this.#needs.numbers.next(), streamOrdering: undefined, stateRoot: head.root, roomRoot: undefined, rejected: false, softFailed: false,
     })
     await this.#redaction(room, draft, event, auth)
     this.#needs.events.pin(event)
     draft.events.push(event)
     draft.authEvents.push([...auth.state.values()])
-    draft.head = { ...head, extremities: [{ eventId: event.event.eventId, depth: event.event.depth }], root: await this.#rootWith(room, draft, event) }
+    const after = await this.#rootWith(room, draft, event)
+    const { eventId, depth } = event.event
+    draft.head = { lineage: head.lineage, extremities: [{ nid: event.nid, eventId, depth, root: after }], root: after, nodes: new Map() }
     return event
   }
 
@@ -289,6 +277,16 @@ export class RoomWriter {
     if (!verdict.allowed) throw new MatrixError(403, 'M_FORBIDDEN', verdict.reason)
     draft.redactions.push({ redaction: event, target })
   }
+}
+
+/** The branches of a room, the longest first. */
+function longest({ extremities }: Head): Extremity[] {
+  return [...extremities].sort((a, b) => b.depth - a.depth)
+}
+
+/** The branches that an event cannot name. */
+function restOf(head: Head): readonly Extremity[] {
+  return head.extremities.length <= maxPrevEvents ? [] : longest(head).slice(maxPrevEvents)
 }
 
 function sameContent(event: RoomEvent, proposal: Proposal): boolean {

@@ -9,6 +9,8 @@ export interface EventPlace {
   readonly streamOrdering: number | undefined
   /** Root of the room's state before the event; undefined where it is not known. */
   readonly stateRoot: number | undefined
+  /** Root of the room's state once the event had come, where that is not the state after the event because there are other branches. */
+  readonly roomRoot: number | undefined
   readonly rejected: boolean
   readonly softFailed: boolean
 }
@@ -23,6 +25,7 @@ export class StoredEvent {
   readonly redactedBecause: StoredEvent | undefined
   readonly nid: number
   readonly stateRoot: number | undefined
+  readonly roomRoot: number | undefined
   readonly rejected: boolean
   readonly softFailed: boolean
   #streamOrdering: number | undefined
@@ -34,6 +37,7 @@ export class StoredEvent {
     this.json = json
     this.nid = place.nid
     this.stateRoot = place.stateRoot
+    this.roomRoot = place.roomRoot
     this.rejected = place.rejected
     this.softFailed = place.softFailed
     this.redactedBecause = redactedBecause

@@ -196,6 +196,26 @@ export async function trieSet(source: NodeSource, roomNid: number, root: number,
   return child
 }
 
+/** The root of a state with exactly these entries; each key is there once. */
+export function trieOf(roomNid: number, entries: readonly StateEntry[], made: NewNodes): number {
+  if (entries.length === 0) return emptyRoot
+  const sorted = [...entries].sort((a, b) => a.typeNid - b.typeNid || a.stateKeyNid - b.stateKeyNid)
+  return split(roomNid, sorted.flatMap(({ typeNid, stateKeyNid, eventNid }) => [typeNid, stateKeyNid, eventNid]), 0, made)
+}
+
+/** Those of the nodes that belong to the state `root`. */
+export function reachable(root: number, made: NewNodes): NewNodes {
+  const found: NewNodes = new Map()
+  const open = [root]
+  for (let id = open.pop(); id !== undefined; id = open.pop()) {
+    const node = made.get(id)
+    if (!node || found.has(id)) continue
+    found.set(id, node)
+    if (!isLeaf(node.node)) open.push(...node.node.children)
+  }
+  return found
+}
+
 /** All entries of the state `root`, in no particular order. */
 export async function trieEntries(source: NodeSource, roomNid: number, root: number): Promise<StateEntry[]> {
   const found: StateEntry[] = []

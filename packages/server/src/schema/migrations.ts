@@ -17,10 +17,11 @@ import { keyBackupByRoom } from './migrations/0013-key-backup-by-room.ts'
 import { delayedEvents } from './migrations/0014-delayed-events.ts'
 import { federation } from './migrations/0015-federation.ts'
 import { consent } from './migrations/0016-consent.ts'
+import { roomRoots } from './migrations/0017-room-roots.ts'
 
 export const migrations: readonly Migration[] = [
   rooms, accounts, keys, accountData, messages, media, directory, consumers, toDeviceInboxes, slidingSync, search, threadSubscriptions,
-  keyBackupByRoom, delayedEvents, federation, consent,
+  keyBackupByRoom, delayedEvents, federation, consent, roomRoots,
 ]
 
 /** The background updates of all migrations. */

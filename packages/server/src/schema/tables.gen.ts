@@ -163,6 +163,7 @@ export interface EventsTable {
   redacted_by_nid: number | null
   event_id: EventId
   json: string
+  room_root: number | null
 }
 
 export interface ForwardExtremitiesTable {

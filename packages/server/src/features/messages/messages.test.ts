@@ -159,8 +159,10 @@ test('transactions are forgotten after a day', async (t) => {
   const { alice, room } = await server.withRoom()
   const path = `${at(room)}/send/m.room.message/again`
   const first = await alice.put(path, { body: 'x' }).ok()
-  await clock.advanceSlowly(23 * 3600 * 1000)
+  clock.advance(23 * 3600 * 1000)
+  await server.services.transactionIds.expire()
   assert.deepEqual(await alice.put(path, { body: 'x' }).ok(), first)
-  await clock.advanceSlowly(3 * 3600 * 1000)
+  clock.advance(3 * 3600 * 1000)
+  await server.services.transactionIds.expire()
   assert.notDeepEqual(await alice.put(path, { body: 'x' }).ok(), first)
 })

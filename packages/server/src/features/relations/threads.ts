@@ -3,18 +3,15 @@
  *
  * Spec: client-server API, "Querying threads in a room".
  */
-import { redactPdu } from '@myelin/protocol/events/redact.ts'
 import { refuse } from '@myelin/protocol/errors.ts'
 import type { RoomId } from '@myelin/protocol/ids/ids.ts'
-import { canonicalJson } from '@myelin/protocol/json/canonical.ts'
 import type { ClientEvents } from '#engine/client-events.ts'
 import type { Events } from '#engine/events.ts'
-import { roomEventOf } from '#engine/read-pdu.ts'
+import { redactedEvent } from '#engine/redacted-event.ts'
 import type { RoomAccess } from '#engine/room-access.ts'
 import { formatRoomPoint, requireRoomPoint } from '#engine/room-point.ts'
 import type { Room } from '#engine/room.ts'
 import type { Rooms } from '#engine/rooms.ts'
-import { StoredEvent } from '#engine/stored-event.ts'
 import type { Visibility, VisibleEvent } from '#engine/visibility.ts'
 import type { Requester } from '#platform/http/requester.ts'
 import { threadSummary, type IgnoredUsers } from './aggregations.ts'
@@ -81,15 +78,6 @@ export class Threads {
       return summary !== undefined && (!participatedOnly || summary.participated)
     })
     const visible = await this.#needs.visibility.filter(requester.userId, wanted)
-    return visible.map(({ event, membership }) => ({ event: ignored.has(event.event.sender) ? withoutContent(event) : event, membership }))
+    return visible.map(({ event, membership }) => ({ event: ignored.has(event.event.sender) ? redactedEvent(event) : event, membership }))
   }
-}
-
-/** The event as if it were redacted: what an ignored user wrote is not shown. */
-function withoutContent(event: StoredEvent): StoredEvent {
-  const pdu = redactPdu(event.room.version, event.event.pdu)
-  const { nid, streamOrdering, stateRoot, rejected, softFailed } = event
-  return new StoredEvent(
-    event.room, roomEventOf(event.room, event.event.eventId, pdu), canonicalJson(pdu), { nid, streamOrdering, stateRoot, rejected, softFailed },
-  )
 }

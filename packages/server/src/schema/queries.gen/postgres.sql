@@ -255,6 +255,9 @@ select * from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = $
 -- events.nearestBefore
 select * from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = $1 and "stream_ordering" is not null and "origin_server_ts" <= $2 order by "origin_server_ts" desc, "topological_ordering" desc limit $3;
 
+-- events.notePendingRedaction
+insert into "pending_redactions" ("redacts", "room_nid", "redaction_nid") values ($1, $2, $3) on conflict do nothing;
+
 -- events.page.backward
 select "event_nid" from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = $1 and "stream_ordering" <= $2 order by "topological_ordering" desc, "stream_ordering" desc limit $3;
 
@@ -278,6 +281,12 @@ select "event_nid" from "events" where rejected = 0 AND soft_failed = 0 and "roo
 
 -- events.page.forwardTo
 select "event_nid" from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = $1 and "stream_ordering" <= $2 and (topological_ordering, stream_ordering) <= ($3, $4) order by "topological_ordering" asc, "stream_ordering" asc limit $5;
+
+-- events.pendingRedactions
+select "redaction_nid" from "pending_redactions" where "redacts" = $1 and "room_nid" = $2;
+
+-- events.place
+update "events" set "stream_ordering" = $1, "state_root" = $2, "room_root" = $3, "rejected" = $4, "soft_failed" = $5 where "event_nid" = $6;
 
 -- events.roomTail
 select "event_nid" from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = $1 and "stream_ordering" > $2 and "stream_ordering" <= $3 order by "stream_ordering" desc limit $4;
@@ -395,6 +404,9 @@ select count(*) as "count" from "local_media_repository_thumbnails" where "media
 
 -- media.touch
 update "local_media_repository" set "last_access_ts" = $1 where "media_id" = $2;
+
+-- memberships.delete
+delete from "memberships" where "user_nid" = $1 and "room_nid" = $2;
 
 -- memberships.forget
 update "memberships" set "forgotten" = $1 where "user_nid" = $2 and "room_nid" = $3;

@@ -255,6 +255,9 @@ select * from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = ?
 -- events.nearestBefore
 select * from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = ? and "stream_ordering" is not null and "origin_server_ts" <= ? order by "origin_server_ts" desc, "topological_ordering" desc limit ?;
 
+-- events.notePendingRedaction
+insert into "pending_redactions" ("redacts", "room_nid", "redaction_nid") values (?, ?, ?) on conflict do nothing;
+
 -- events.page.backward
 select "event_nid" from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = ? and "stream_ordering" <= ? order by "topological_ordering" desc, "stream_ordering" desc limit ?;
 
@@ -278,6 +281,12 @@ select "event_nid" from "events" where rejected = 0 AND soft_failed = 0 and "roo
 
 -- events.page.forwardTo
 select "event_nid" from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = ? and "stream_ordering" <= ? and (topological_ordering, stream_ordering) <= (?, ?) order by "topological_ordering" asc, "stream_ordering" asc limit ?;
+
+-- events.pendingRedactions
+select "redaction_nid" from "pending_redactions" where "redacts" = ? and "room_nid" = ?;
+
+-- events.place
+update "events" set "stream_ordering" = ?, "state_root" = ?, "room_root" = ?, "rejected" = ?, "soft_failed" = ? where "event_nid" = ?;
 
 -- events.roomTail
 select "event_nid" from "events" where rejected = 0 AND soft_failed = 0 and "room_nid" = ? and "stream_ordering" > ? and "stream_ordering" <= ? order by "stream_ordering" desc limit ?;
@@ -395,6 +404,9 @@ select count(*) as "count" from "local_media_repository_thumbnails" where "media
 
 -- media.touch
 update "local_media_repository" set "last_access_ts" = ? where "media_id" = ?;
+
+-- memberships.delete
+delete from "memberships" where "user_nid" = ? and "room_nid" = ?;
 
 -- memberships.forget
 update "memberships" set "forgotten" = ? where "user_nid" = ? and "room_nid" = ?;
