@@ -7,7 +7,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { allOptions } from '#app/options.ts'
-import type { Fields } from '#platform/config/option.ts'
+import { limitsIn } from '../kit/limits.ts'
 import { TestClock } from '../kit/test-clock.ts'
 import type { Reply, TestClient } from '../kit/test-client.ts'
 import { testServer, type TestServer } from '../kit/test-server.ts'
@@ -56,14 +56,6 @@ const attempts: Readonly<Record<string, Attempt>> = {
   'rc_search': ({ alice }) => alice.post('/search', { search_categories: { room_events: { search_term: 'x' } } }),
   'rc_third_party_invite': ({ alice, room }) => alice.post(`${room}/invite`, { medium: 'email', address: 'x@example.org', id_server: '127.0.0.1:1', id_access_token: 'x' }),
   'rc_user_directory': ({ alice }) => alice.post('/user_directory/search', { search_term: 'x' }),
-}
-
-/** Names of the rate limits that the server acts on; the parts of nested ones are joined by a dot. */
-function limitsIn(fields: Fields, prefix = '', outer = false): string[] {
-  return Object.entries(fields).flatMap(([name, { kind, effective = outer }]) => {
-    if (kind.fields) return limitsIn(kind.fields, `${prefix}${name}.`, effective)
-    return kind.name === 'rate limit' && effective ? [prefix + name] : []
-  })
 }
 
 const burst = 3
