@@ -8,6 +8,7 @@ import { test } from 'node:test'
 import { endpoints } from '#app/routes.ts'
 import { pathsOf } from '#platform/http/endpoint.ts'
 import { endpointsAt, filledPath } from '../kit/endpoint-paths.ts'
+import type { TestClient } from '../kit/test-client.ts'
 import { testServer } from '../kit/test-server.ts'
 
 /** Values by the names of path parameters; what is not named takes a word. */
@@ -65,22 +66,20 @@ test('paths of no endpoint are refused with 404 M_UNRECOGNIZED, below every pref
 
 test('endpoints that need a token refuse requests without one, with a wrong one, and guests where these may not call', async (t) => {
   const server = await testServer(t)
-  const guest = await server.guest()
+  const [guest, anonymous] = [await server.guest(), server.anonymous()]
   for (const endpoint of endpoints) {
     const { auth, method } = endpoint
     if (auth === 'none' || auth === 'server') continue
     for (const path of pathsOf(endpoint)) {
-      const url = server.url + urlOf(path)
-      const ask = async (token: string | undefined): Promise<string> => {
-        const body = method === 'GET' || method === 'DELETE' ? {} : { body: '{}' }
-        const reply = await fetch(url, { method, ...body, headers: token === undefined ? {} : { authorization: `Bearer ${token}` } })
-        assertCors(reply.headers, `${method} ${path}`)
-        return `${reply.status} ${String(errcodeOf(await reply.json()))}`
-      }
       const what = `${method} ${path}`
-      if (auth !== 'optional') assert.equal(await ask(undefined), '401 M_MISSING_TOKEN', what)
-      assert.equal(await ask('nonsense'), '401 M_UNKNOWN_TOKEN', what)
-      if (auth === 'user') assert.equal(await ask(guest.token), '403 M_GUEST_ACCESS_FORBIDDEN', what)
+      const ask = async (client: TestClient): Promise<string> => {
+        const { status, headers, body } = await client.send(method, urlOf(path), method === 'GET' || method === 'DELETE' ? undefined : '{}')
+        assertCors(headers, what)
+        return `${status} ${String(body['errcode'])}`
+      }
+      if (auth !== 'optional') assert.equal(await ask(anonymous), '401 M_MISSING_TOKEN', what)
+      assert.equal(await ask(anonymous.withToken('nonsense')), '401 M_UNKNOWN_TOKEN', what)
+      if (auth === 'user') assert.equal(await ask(guest), '403 M_GUEST_ACCESS_FORBIDDEN', what)
     }
   }
 })
