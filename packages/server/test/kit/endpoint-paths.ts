@@ -12,8 +12,17 @@ interface EndpointPath {
 
 /** All paths of all endpoints, those with fewer parameters first. */
 const endpointPaths: readonly EndpointPath[] = endpoints
-  .flatMap((endpoint) => pathsOf(endpoint).map((path) => ({ id: endpoint.id, method: endpoint.method, segments: path.split('/') })))
+  .flatMap((endpoint) => pathsOf(endpoint).flatMap(spellings).map((path) => ({ id: endpoint.id, method: endpoint.method, segments: path.split('/') })))
   .sort((a, b) => parameters(a.segments) - parameters(b.segments))
+
+/** A path without and with its last parameter, where that may be absent; a slash at the end is as none. */
+function spellings(path: string): string[] {
+  return path.endsWith('?') ? [path.slice(0, path.lastIndexOf('/')), path.slice(0, -1)] : [withoutSlash(path)]
+}
+
+function withoutSlash(path: string): string {
+  return path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path
+}
 
 function parameters(segments: PathPattern): number {
   return segments.filter((segment) => segment.startsWith(':')).length
@@ -21,7 +30,7 @@ function parameters(segments: PathPattern): number {
 
 /** The paths of endpoints that a request's path fits, whatever its method; the one that answers a method stands before others of that method. */
 export function endpointsAt(path: string): readonly EndpointPath[] {
-  const segments = (path.split('?', 1)[0] ?? '').split('/')
+  const segments = withoutSlash(path.split('?', 1)[0] ?? '').split('/')
   return endpointPaths.filter((each) => each.segments.length === segments.length && fitsPattern(each.segments, segments))
 }
 

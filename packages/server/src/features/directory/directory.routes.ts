@@ -98,7 +98,7 @@ const getPublicRooms = endpoint({
   id: 'getPublicRooms', servlet: 'PublicRoomListRestServlet', method: 'GET', base: 'client', versions, path: '/publicRooms',
   spec: `${anchor}get_matrixclientv3publicrooms`, auth: 'optional', limit: 'none', role: 'generic',
   query: Type.Object({ limit: Type.Optional(Type.Integer()), since: Type.Optional(Type.String()), server: Type.Optional(Type.String()) }),
-  errors: ['M_MISSING_TOKEN', 'M_INVALID_PARAM', 'M_NOT_FOUND'],
+  errors: ['M_MISSING_TOKEN', 'M_INVALID_PARAM', 'M_FORBIDDEN'],
   handler: async ({ publicRooms, directoryRules }: Needs, { requester, query: { limit, since, server } }) => {
     if (!requester && !directoryRules.allowPublicRoomsWithoutAuth) throw refuse('M_MISSING_TOKEN', 'Log in to see the rooms of this server.')
     return publicRooms.list(server, { limit, since, searchTerm: undefined, roomTypes: undefined, includeAllNetworks: false, network: undefined })
@@ -121,7 +121,7 @@ const queryPublicRooms = endpoint({
   spec: `${anchor}post_matrixclientv3publicrooms`, auth: 'guest', limit: 'none', role: 'generic',
   query: Type.Object({ server: Type.Optional(Type.String()) }),
   body: publicRoomsFilter,
-  bodyKind: 'optional-json', errors: ['M_INVALID_PARAM', 'M_NOT_FOUND', 'M_BAD_JSON'],
+  bodyKind: 'optional-json', errors: ['M_INVALID_PARAM', 'M_FORBIDDEN', 'M_BAD_JSON'],
   handler: async ({ publicRooms }: Needs, { query, body }) => publicRooms.list(query.server, queryOf(body)),
 })
 

@@ -24,7 +24,7 @@ const putDevice = endpoint({
   method: 'PUT',
   path: '/dehydrated_device',
   body: JsonObjectSchema,
-  errors: ['M_UNRECOGNIZED', 'M_MISSING_PARAM', 'M_BAD_JSON', 'M_INVALID_PARAM', 'M_INVALID_SIGNATURE', 'M_TOO_LARGE', 'M_UNKNOWN'],
+  errors: ['M_UNRECOGNIZED', 'M_MISSING_PARAM', 'M_BAD_JSON', 'M_INVALID_PARAM', 'M_INVALID_SIGNATURE', 'M_TOO_LARGE'],
   handler: async ({ dehydratedDevices }: Needs, { requester, body }) => ({ device_id: await dehydratedDevices.put(requester.userId, body) }),
 })
 

@@ -34,6 +34,7 @@ test('a dehydrated device takes messages and gives them page by page', async (t)
   const last = await alice.post(`${path}/DRY/events`, { next_batch: second['next_batch'] }).ok()
   assert.deepEqual(last, { events: [], next_batch: second['next_batch'] })
   await alice.post(`${path}/DRY/events`, { next_batch: 'x' }).fails(400, 'M_INVALID_PARAM')
+  await alice.get(`${path}/DRY/events?next_batch=x`).fails(400, 'M_INVALID_PARAM')
   await alice.post(`${path}/${alice.deviceId}/events`, {}).fails(403, 'M_FORBIDDEN')
   await bob.post(`${path}/DRY/events`, {}).fails(403, 'M_FORBIDDEN')
 

@@ -11,7 +11,7 @@ const searchUserDirectory = endpoint({
   id: 'searchUserDirectory', servlet: 'UserDirectorySearchRestServlet', method: 'POST', base: 'client', versions: ['v3', 'r0', 'unstable'],
   path: '/user_directory/search', spec: `${anchor}post_matrixclientv3user_directorysearch`, auth: 'user', limit: { rc: 'rc_user_directory', by: 'user' },
   role: 'user_dir', body: Type.Object({ search_term: Type.String(), limit: Type.Optional(Type.Integer()) }),
-  errors: ['M_MISSING_PARAM', 'M_INVALID_PARAM', 'M_LIMIT_EXCEEDED', 'M_BAD_JSON'],
+  errors: ['M_MISSING_PARAM', 'M_LIMIT_EXCEEDED', 'M_BAD_JSON'],
   handler: ({ userDirectory }: { userDirectory: UserDirectory }, { requester, body }) =>
     userDirectory.search(requester.userId, body.search_term, body.limit ?? 10),
 })
