@@ -9,6 +9,7 @@ import { BackgroundUpdates } from '#schema/background-updates.ts'
 import { backgroundUpdates as declaredUpdates } from '#schema/migrations.ts'
 import { remoteDirectory } from '#features/directory/remote-directory.ts'
 import { remoteKeys } from '#features/keys/remote-keys.ts'
+import { remoteBytesLimit } from '#features/media/remote-media.ts'
 import { remoteProfiles } from '#features/profiles/remote-profiles.ts'
 import { ErasedUsers } from '#features/accounts/erased-users.ts'
 import { composeAccounts } from './compose-accounts.ts'
@@ -80,7 +81,9 @@ export async function compose({ loaded, ...outside }: ComposeInputs) {
   const identity = composeAccounts({
     ...inputs, erasedUsers, caches, limits, serverName, stack, memberships: engine.memberships, writer: engine.writer, rooms: engine.rooms, noticeRooms, outbound,
   })
-  const { media } = composeMedia({ config, database, clock, serverName, stack })
+  const { media, mediaRetention } = composeMedia({
+    ...inputs, serverName, stack, logger: inputs.logger('synapse.media.media_repository'), fetching: { federation: federating.federation, outbound, limits },
+  })
   identity.profiles.useAvatarMedia(media)
   identity.profiles.useRemote(remoteProfiles(federating.federation))
   const encryption = await composeEncryption({ ...inputs, ...identity, caches, remote: remoteKeys(federating.federation), memberships: engine.memberships, stack })
@@ -137,6 +140,7 @@ export async function compose({ loaded, ...outside }: ComposeInputs) {
     consentNotices,
     ...syncs,
     media,
+    mediaRetention,
     dispose: () => stack.disposeAsync(),
   }
 }
@@ -164,5 +168,6 @@ function ratesOf(config: Config): ReadonlyMap<string, Rate> {
     for (const [key, inner] of Object.entries(value)) collect(`${name}.${key}`, inner)
   }
   for (const [name, value] of Object.entries(config)) if (name.startsWith('rc_')) collect(name, value)
+  rates.set(remoteBytesLimit, { perSecond: config.remote_media_download_per_second, burstCount: config.remote_media_download_burst_count })
   return rates
 }

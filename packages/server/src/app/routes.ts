@@ -10,6 +10,7 @@ import { relationsRoutes } from '#features/relations/relations.routes.ts'
 import { spacesRoutes } from '#features/spaces/spaces.routes.ts'
 import { upgradesRoutes } from '#features/upgrades/upgrades.routes.ts'
 import { userDirectoryRoutes } from '#features/user-directory/user-directory.routes.ts'
+import { mediaFederationRoutes } from '#features/media/media.federation.routes.ts'
 import { mediaEndpoints } from '#features/media/media.routes.ts'
 import { registrationEndpoints } from '#features/registration/registration.routes.ts'
 import { sessionsEndpoints } from '#features/sessions/sessions.routes.ts'
@@ -101,4 +102,5 @@ export const endpoints = [
   ...upgradesRoutes,
   ...userDirectoryRoutes,
   ...mediaEndpoints,
+  ...mediaFederationRoutes,
 ] as const

@@ -18,10 +18,11 @@ import { delayedEvents } from './migrations/0014-delayed-events.ts'
 import { federation } from './migrations/0015-federation.ts'
 import { consent } from './migrations/0016-consent.ts'
 import { roomRoots } from './migrations/0017-room-roots.ts'
+import { remoteMedia } from './migrations/0018-remote-media.ts'
 
 export const migrations: readonly Migration[] = [
   rooms, accounts, keys, accountData, messages, media, directory, consumers, toDeviceInboxes, slidingSync, search, threadSubscriptions,
-  keyBackupByRoom, delayedEvents, federation, consent, roomRoots,
+  keyBackupByRoom, delayedEvents, federation, consent, roomRoots, remoteMedia,
 ]
 
 /** The background updates of all migrations. */

@@ -354,6 +354,31 @@ export interface RegistrationTokensTable {
   expiry_ts: number | null
 }
 
+export interface RemoteMediaCacheTable {
+  media_origin: string
+  media_id: string
+  media_type: string | null
+  created_ts: number
+  upload_name: string | null
+  media_length: number
+  filesystem_id: string
+  last_access_ts: number
+  quarantined_by: string | null
+  authenticated: number
+  sha256: string
+}
+
+export interface RemoteMediaCacheThumbnailsTable {
+  media_origin: string
+  media_id: string
+  thumbnail_width: number
+  thumbnail_height: number
+  thumbnail_method: string
+  animated: number
+  thumbnail_type: string
+  thumbnail_length: number | null
+}
+
 export interface RoomAliasesTable {
   alias: string
   room_nid: number
@@ -621,6 +646,8 @@ export interface Tables {
   receipts: ReceiptsTable
   refresh_tokens: RefreshTokensTable
   registration_tokens: RegistrationTokensTable
+  remote_media_cache: RemoteMediaCacheTable
+  remote_media_cache_thumbnails: RemoteMediaCacheThumbnailsTable
   room_aliases: RoomAliasesTable
   room_publications: RoomPublicationsTable
   room_reports: RoomReportsTable

@@ -1,5 +1,6 @@
 /** A homeserver that a test writes: real TLS, real signatures, and answers as the test wants them. */
 import type { IncomingMessage } from 'node:http'
+import { pipeline, Readable } from 'node:stream'
 import type { TestContext } from 'node:test'
 import { SigningKey } from '@myelin/protocol/crypto/ed25519.ts'
 import { signJson } from '@myelin/protocol/crypto/sign-json.ts'
@@ -21,8 +22,9 @@ export interface ReceivedRequest {
   readonly body: JsonObject
 }
 
-/** What it answers: an object with the status 200, or a status and a body. A text is sent as it is. */
-export type FakeAnswer = JsonObject | readonly [status: number, body: JsonObject | string]
+type FakeBody = JsonObject | string | Buffer | Readable
+/** What it answers: an object with the status 200, or a status, a body and headers. Only an object is turned into JSON. */
+export type FakeAnswer = JsonObject | readonly [status: number, body: FakeBody, headers?: Readonly<Record<string, string>>]
 type Handler = (request: ReceivedRequest) => FakeAnswer | Promise<FakeAnswer>
 
 const dayMs = 24 * 3_600_000
@@ -43,8 +45,10 @@ export class FakeRemote {
     const door = await tlsDoor(t)
     const remote = new FakeRemote(door.port, new SigningKey(`r${door.port}`, new Uint8Array(32).fill(door.port % 251)))
     door.serve((request, response) => {
-      void remote.#answer(request).then(([status, body]) => {
-        response.writeHead(status, { 'content-type': 'application/json' }).end(typeof body === 'string' ? body : JSON.stringify(body))
+      void remote.#answer(request).then(([status, body, headers]) => {
+        response.writeHead(status, { 'content-type': 'application/json', ...headers })
+        if (body instanceof Readable) pipeline(body, response, () => undefined)
+        else response.end(typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body))
       })
     })
     return remote
@@ -76,7 +80,7 @@ export class FakeRemote {
     return new TestClient({ url: server.url, observe: checkContract }).send(method, path, content, { headers: this.sign(server, method, path, content) })
   }
 
-  async #answer(request: IncomingMessage): Promise<readonly [number, JsonObject | string]> {
+  async #answer(request: IncomingMessage): Promise<Exclude<FakeAnswer, JsonObject>> {
     const url = new URL(request.url ?? '/', 'https://localhost')
     const chunks: Buffer[] = []
     for await (const chunk of request) if (Buffer.isBuffer(chunk)) chunks.push(chunk)
@@ -91,6 +95,6 @@ export class FakeRemote {
   }
 }
 
-function isPair(answer: FakeAnswer): answer is readonly [number, JsonObject | string] {
+function isPair(answer: FakeAnswer): answer is Exclude<FakeAnswer, JsonObject> {
   return Array.isArray(answer)
 }

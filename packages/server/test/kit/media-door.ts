@@ -36,6 +36,8 @@ const defaults = {
     { width: 320, height: 240, method: 'scale' },
     { width: 640, height: 480, method: 'scale' },
   ],
+  prevent_media_downloads_from: [],
+  media_retention: { local_media_lifetime: null, remote_media_lifetime: null },
 } as const
 
 /** Starts it; the tokens `alice`, `bob` and `guest` are those of the users of that name. */
@@ -48,8 +50,6 @@ export async function mediaDoor(t: TestContext, options: Partial<Parameters<type
   const clock = new TestClock()
   const stack = new AsyncDisposableStack()
   const config = { ...defaults, media_store_path: join(folder, 'media'), ...options }
-  const door = (over: Partial<typeof config> = {}) => composeMedia({ config: { ...config, ...over }, database, clock, serverName: 'test.example', stack })
-  const { media, resizer } = door()
   const limits = new RateLimits({ clock, rates: new Map(options.rate === undefined ? [] : [['rc_media_create', options.rate]]) })
   const errors: string[] = []
   const silent = (): void => undefined
@@ -58,6 +58,8 @@ export async function mediaDoor(t: TestContext, options: Partial<Parameters<type
     t.diagnostic(`${message} ${JSON.stringify(fields)}`)
   }
   const logger = { debug: silent, info: silent, warn: silent, error }
+  const door = (over: Partial<typeof config> = {}) => composeMedia({ config: { ...config, ...over }, database, clock, logger, serverName: 'test.example', stack })
+  const { media, mediaRetention, resizer } = door()
   const serve = async (served: typeof media): Promise<string> => {
     const application = new Application()
     mountEndpoints(application, mediaEndpoints, { media: served }, { authenticate: ({ token }) => requesterOf(token), limits, logger })
@@ -77,7 +79,7 @@ export async function mediaDoor(t: TestContext, options: Partial<Parameters<type
   })
   const client = (token?: string, at = url): TestClient => new TestClient({ url: at, observe: checkContract, ...(token === undefined ? {} : { token }) })
   return {
-    url, folder, media, resizer, clock, database, errors, client,
+    url, folder, media, mediaRetention, resizer, clock, database, errors, client,
     alice: client('alice'), bob: client('bob'), guest: client('guest'), anonymous: client(),
     /** The same store behind another door, with other options. */
     again: async (over: Partial<typeof config>): Promise<string> => serve(door(over).media),

@@ -70,6 +70,10 @@ interface Needs {
 const maxErrorBytes = 64 * 1024
 /** Failures of connecting, after which nothing has been asked yet. */
 const unreached = new Set(['connection', 'unknown-host', 'tls'])
+/** Failures that are this server's own doing. */
+const notItsFault: ReadonlySet<string> = new Set(['aborted', 'too-large'])
+/** Refusals of media with a status of the 500 class, from a server that works. */
+const aboutContent: ReadonlySet<string> = new Set(['M_NOT_YET_UPLOADED', 'M_TOO_LARGE'])
 
 export class Federation {
   readonly #needs: Needs
@@ -81,6 +85,11 @@ export class Federation {
   /** Whether this server talks to another one at all. */
   allows(serverName: string): boolean {
     return this.#needs.policy.allows(serverName)
+  }
+
+  /** @throws M_FORBIDDEN where this server does not talk to another one */
+  assertAllowed(serverName: string): void {
+    this.#needs.policy.assertAllowed(serverName)
   }
 
   /**
@@ -101,12 +110,13 @@ export class Federation {
     }
     try {
       const answer = await this.#send(serverName, request)
-      if (answer.status >= 500) await destinations.failed(serverName)
+      const refusal = answer.status < 200 || answer.status > 299 ? await refusalOf(serverName, answer) : undefined
+      if (answer.status >= 500 && !aboutContent.has(refusal?.errcode ?? '')) await destinations.failed(serverName)
       else await destinations.answered(serverName)
-      if (answer.status < 200 || answer.status > 299) throw await refusalOf(serverName, answer)
+      if (refusal) throw refusal
       return answer
     } catch (error) {
-      if (error instanceof RemoteError && error.failure !== 'aborted') await destinations.failed(serverName)
+      if (error instanceof RemoteError && !notItsFault.has(error.failure)) await destinations.failed(serverName)
       throw error
     }
   }

@@ -4,7 +4,7 @@
  * Spec: client-server API, "Content repository", "Serving inline content".
  */
 import type { Readable } from 'node:stream'
-import { refuse } from '@myelin/protocol/errors.ts'
+import { refuse, type MatrixError } from '@myelin/protocol/errors.ts'
 import type { EndpointRequest } from '#platform/http/endpoint.ts'
 import { RawReply } from '#platform/http/reply.ts'
 
@@ -40,6 +40,14 @@ const securityPolicy =
 const dayInSeconds = 86_400
 const token = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/
 const contentType = /^[A-Za-z0-9!#$&^_.+-]{1,127}\/[A-Za-z0-9!#$&^_.+-]{1,127}(\s*;[\x20-\x7e]*)?$/
+
+/** A file name longer than this is refused; many programs cannot store it anyway. */
+export const longestFileName = 1024
+
+/** Whether a text is kept as the name of a file. */
+export function isFileName(text: string): boolean {
+  return text.length <= longestFileName && !text.includes('\0')
+}
 
 /** A declared content type if it has the form of one and is not absurdly long, else `application/octet-stream`. */
 export function usableType(declared: string | undefined): string {
@@ -86,10 +94,15 @@ export async function contentReply(content: ServedContent, headers: EndpointRequ
     return new RawReply({ status: 416, headers: own, body: JSON.stringify(body) })
   }
   const stream = await content.read(range)
-  if (stream === undefined) throw refuse('M_NOT_FOUND', 'The content of this media is not stored on the server any more.')
+  if (stream === undefined) throw contentIsGone()
   if (range === undefined) return new RawReply({ headers: { ...common, 'Content-Length': content.sizeBytes }, body: stream })
   const part = { 'Content-Length': range.last - range.first + 1, 'Content-Range': `bytes ${range.first}-${range.last}/${content.sizeBytes}` }
   return new RawReply({ status: 206, headers: { ...common, ...part }, body: stream })
+}
+
+/** The refusal of content whose file is gone. */
+export function contentIsGone(): MatrixError {
+  return refuse('M_NOT_FOUND', 'The content of this media is not stored on the server any more.')
 }
 
 function knows(ifNoneMatch: string | undefined, etag: string): boolean {

@@ -35,9 +35,9 @@ export const mediaOptions = options({
     effective: true,
   }),
   rc_media_create: limit(10, 50, { doc: 'Async media create.', effective: true }),
-  remote_media_download_burst_count: option(bytes, { default: '500MiB', doc: 'Bucket size per IP.', effective: false }),
-  remote_media_download_per_second: option(bytes, { default: '87KiB', doc: 'Leak rate per IP.', effective: false }),
-  prevent_media_downloads_from: option(list(string), { default: [], doc: 'Servers whose media is refused.', effective: false }),
+  remote_media_download_burst_count: option(bytes, { default: '500MiB', doc: 'Bucket size per IP.', effective: true }),
+  remote_media_download_per_second: option(bytes, { default: '87KiB', doc: 'Leak rate per IP.', effective: true }),
+  prevent_media_downloads_from: option(list(string), { default: [], doc: 'Servers whose media is refused.', effective: true }),
   media_storage_providers: option(list(object({
     module: option(string, { doc: 'Provider class (file_system built in).' }),
     store_local: option(boolean, { doc: 'Store local uploads.' }),
@@ -48,5 +48,5 @@ export const mediaOptions = options({
   media_retention: section({
     local_media_lifetime: option(duration, { doc: 'Delete local media that nobody has read for so long.' }),
     remote_media_lifetime: option(duration, { doc: 'Delete cached remote media that nobody has read for so long.' }),
-  }, { doc: 'Media expiry by last access.', effective: false }),
+  }, { doc: 'Media expiry by last access.', effective: true }),
 })

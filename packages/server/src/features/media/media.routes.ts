@@ -7,7 +7,8 @@ import { Type } from 'typebox'
 import { refuse } from '@myelin/protocol/errors.ts'
 import { endpoint, type EndpointRequest } from '#platform/http/endpoint.ts'
 import type { RawReply } from '#platform/http/reply.ts'
-import { contentReply } from './media-reply.ts'
+import { contentReply, longestFileName } from './media-reply.ts'
+import { remoteBytesLimit } from './remote-media.ts'
 import type { Media, MediaRequest, Upload } from './media.ts'
 import type { WantedThumbnail } from './thumbnails.ts'
 
@@ -22,17 +23,22 @@ const fetchParameters = {
   timeout_ms: Type.Optional(Type.Integer()),
   allow_redirect: Type.Optional(Type.Boolean()),
 }
-const downloadQuery = Type.Object(fetchParameters)
-const thumbnailQuery = Type.Object({
-  ...fetchParameters,
+const sizeParameters = {
   width: Type.Integer({ minimum: 1 }),
   height: Type.Integer({ minimum: 1 }),
   method: Type.Optional(Type.Union([Type.Literal('crop'), Type.Literal('scale')])),
   animated: Type.Optional(Type.Boolean()),
-})
+}
+const downloadQuery = Type.Object(fetchParameters)
+const thumbnailQuery = Type.Object({ ...fetchParameters, ...sizeParameters })
+/** What other servers may say of the content that they want. */
+export const federationDownloadQuery = Type.Object({ timeout_ms: fetchParameters.timeout_ms })
+/** As `federationDownloadQuery`, for a thumbnail. */
+export const federationThumbnailQuery = Type.Object({ timeout_ms: fetchParameters.timeout_ms, ...sizeParameters })
 const contentUri = Type.Object({ content_uri: Type.String() })
 const configReply = Type.Object({ 'm.upload.size': Type.Integer() })
-const usualTimeoutMs = 20_000
+/** How long content that is not uploaded yet is waited for where a request does not say. */
+export const usualTimeoutMs = 20_000
 
 type RawRequest = EndpointRequest<'user', unknown, { filename?: string | undefined }, undefined, 'raw'>
 
@@ -54,18 +60,19 @@ interface FetchQuery {
 interface Fetch {
   readonly params: { readonly serverName: string; readonly mediaId: string }
   readonly query: FetchQuery
+  readonly ip: string
   readonly signal: AbortSignal
 }
 
-function requestOf({ params, query, signal }: Fetch, authenticated: boolean): MediaRequest {
+function requestOf({ params, query, ip, signal }: Fetch, authenticated: boolean): MediaRequest {
   const { serverName, mediaId } = params
-  return { serverName, mediaId, allowRemote: query.allow_remote ?? true, timeoutMs: query.timeout_ms ?? usualTimeoutMs, authenticated, signal }
+  return { serverName, mediaId, allowRemote: query.allow_remote ?? true, timeoutMs: query.timeout_ms ?? usualTimeoutMs, authenticated, ip, signal }
 }
 
 type DownloadRequest = Fetch & Pick<EndpointRequest, 'headers'>
 
 async function download({ media }: Needs, request: DownloadRequest, authenticated: boolean, fileName?: string): Promise<RawReply> {
-  if (fileName !== undefined && fileName.length > 1024) throw refuse('M_INVALID_PARAM', 'The file name is longer than 1024 characters.')
+  if (fileName !== undefined && fileName.length > longestFileName) throw refuse('M_INVALID_PARAM', `The file name is longer than ${longestFileName} characters.`)
   const content = await media.content(requestOf(request, authenticated))
   return contentReply(fileName === undefined ? content : { ...content, fileName }, request.headers, authenticated ? 'private' : 'public')
 }
@@ -113,13 +120,15 @@ const getConfigAuthed = endpoint({ ...configFields, id: 'getConfigAuthed', servl
 const getConfig = endpoint({ ...configFields, id: 'getConfig', servlet: 'MediaConfigResource', base: 'media', versions: ['v3', 'r0', 'v1'], handler: config })
 
 /** Errors of reading content. */
-const errors = ['M_NOT_FOUND', 'M_NOT_YET_UPLOADED', 'M_INVALID_PARAM'] as const
-const authed = { method: 'GET', base: 'client', versions: ['v1/media'], spec, auth: 'guest', limit: 'none', role: 'media' } as const
-const frozen = { method: 'GET', base: 'media', versions: ['v3', 'r0', 'v1'], spec, auth: 'none', limit: 'none', role: 'media' } as const
+const errors = ['M_NOT_FOUND', 'M_NOT_YET_UPLOADED', 'M_INVALID_PARAM', 'M_TOO_LARGE', 'M_LIMIT_EXCEEDED', 'M_FORBIDDEN', 'M_CONNECTION_FAILED', 'M_CONNECTION_TIMEOUT'] as const
+/** Content of other servers is charged by the byte, to the address that asked for it. */
+const remoteLimit = { rc: remoteBytesLimit, by: 'service' } as const
+const authed = { method: 'GET', base: 'client', versions: ['v1/media'], spec, auth: 'guest', limit: remoteLimit, role: 'media' } as const
+const frozen = { method: 'GET', base: 'media', versions: ['v3', 'r0', 'v1'], spec, auth: 'none', limit: remoteLimit, role: 'media' } as const
 const contentPath = '/download/:serverName/:mediaId'
 const namedPath = '/download/:serverName/:mediaId/:fileName'
 const thumbnailFields = {
-  servlet: 'ThumbnailResource', path: '/thumbnail/:serverName/:mediaId', query: thumbnailQuery, errors: [...errors, 'M_MISSING_PARAM', 'M_UNKNOWN', 'M_TOO_LARGE'],
+  servlet: 'ThumbnailResource', path: '/thumbnail/:serverName/:mediaId', query: thumbnailQuery, errors: [...errors, 'M_MISSING_PARAM', 'M_UNKNOWN'],
 } as const
 
 /** All of them. */

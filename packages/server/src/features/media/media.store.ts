@@ -4,24 +4,15 @@ import type { Selectable } from 'kysely'
 import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
 import { buildersFor, prepare, type Prepared } from '#platform/db/query.ts'
-import type { LocalMediaRepositoryTable, LocalMediaRepositoryThumbnailsTable, Tables } from '#schema/tables.gen.ts'
+import type { LocalMediaRepositoryTable, Tables } from '#schema/tables.gen.ts'
+import type { KeptThumbnails, MadeThumbnail, ThumbnailKey, ThumbnailRow } from './thumbnails.ts'
 
 type MediaTables = Pick<Tables, 'local_media_repository' | 'local_media_repository_thumbnails'>
 
 /** One media id; `media_length` is null until its content was uploaded. */
 export type MediaRow = Selectable<LocalMediaRepositoryTable>
 
-/** One thumbnail that was asked for; without `thumbnail_length` the original serves in its place. */
-export type ThumbnailRow = Selectable<LocalMediaRepositoryThumbnailsTable>
-
-/** Which thumbnail. */
-export interface ThumbnailKey {
-  readonly mediaId: string
-  readonly width: number
-  readonly height: number
-  readonly method: string
-  readonly animated: number
-}
+type LocalThumbnail = ThumbnailKey & { readonly mediaId: string }
 
 /** What an upload brought. */
 export interface Content {
@@ -41,9 +32,12 @@ export class MediaStore {
   readonly #pending: Prepared<{ userId: UserId; since: number }, { count: number }>
   readonly #expire: Prepared<{ userId: UserId; since: number }, unknown>
   readonly #touch: Prepared<{ mediaId: string; ts: number }, unknown>
-  readonly #thumbnail: Prepared<ThumbnailKey, ThumbnailRow>
+  readonly #thumbnail: Prepared<LocalThumbnail, ThumbnailRow>
   readonly #thumbnailCount: Prepared<{ mediaId: string }, { count: number }>
-  readonly #addThumbnail: Prepared<ThumbnailKey & { type: string; length: number | null }, unknown>
+  readonly #addThumbnail: Prepared<LocalThumbnail & MadeThumbnail, unknown>
+  readonly #unread: Prepared<{ since: number; limit: number }, { media_id: string }>
+  readonly #remove: Prepared<{ mediaId: string }, unknown>
+  readonly #removeThumbnails: Prepared<{ mediaId: string }, unknown>
 
   constructor(database: Database) {
     this.#database = database
@@ -68,7 +62,7 @@ export class MediaStore {
       db.updateTable('local_media_repository').set({ last_access_ts: ts }).where('media_id', '=', mediaId))
     const thumbnails = db.selectFrom('local_media_repository_thumbnails')
     this.#thumbnail = prepare('media.thumbnail', ({ mediaId, width, height, method, animated }) =>
-      thumbnails.selectAll().where('media_id', '=', mediaId).where('thumbnail_width', '=', width).where('thumbnail_height', '=', height)
+      thumbnails.select(['thumbnail_type', 'thumbnail_length']).where('media_id', '=', mediaId).where('thumbnail_width', '=', width).where('thumbnail_height', '=', height)
         .where('thumbnail_method', '=', method).where('animated', '=', animated))
     this.#thumbnailCount = prepare('media.thumbnailCount', ({ mediaId }) => thumbnails.select(count).where('media_id', '=', mediaId))
     this.#addThumbnail = prepare('media.addThumbnail', ({ mediaId, width, height, method, animated, type, length }) =>
@@ -78,6 +72,12 @@ export class MediaStore {
           thumbnail_type: type, thumbnail_length: length,
         })
         .onConflict((conflict) => conflict.doNothing()))
+    this.#unread = prepare('media.unread', ({ since, limit }) =>
+      db.selectFrom('local_media_repository').select('media_id').where((eb) => eb.fn.coalesce('last_access_ts', 'created_ts'), '<', since)
+        .where('media_length', 'is not', null).where('quarantined_by', 'is', null).where('safe_from_quarantine', '=', 0).limit(limit))
+    this.#remove = prepare('media.remove', ({ mediaId }) => db.deleteFrom('local_media_repository').where('media_id', '=', mediaId))
+    this.#removeThumbnails = prepare('media.removeThumbnails', ({ mediaId }) =>
+      db.deleteFrom('local_media_repository_thumbnails').where('media_id', '=', mediaId))
   }
 
   byId(mediaId: string): Promise<MediaRow | undefined> {
@@ -113,15 +113,23 @@ export class MediaStore {
     await this.#touch.run(tx, { mediaId, ts })
   }
 
-  thumbnail(key: ThumbnailKey): Promise<ThumbnailRow | undefined> {
-    return this.#thumbnail.first(this.#database, key)
+  /** The thumbnails of a media id. */
+  thumbnailsOf(mediaId: string): KeptThumbnails {
+    return {
+      find: (key) => this.#thumbnail.first(this.#database, { ...key, mediaId }),
+      count: async () => (await this.#thumbnailCount.first(this.#database, { mediaId }))?.count ?? 0,
+      add: (tx, key, made) => this.#addThumbnail.run(tx, { ...key, ...made, mediaId }),
+    }
   }
 
-  async thumbnailCount(mediaId: string): Promise<number> {
-    return (await this.#thumbnailCount.first(this.#database, { mediaId }))?.count ?? 0
+  /** Ids of content that nobody has read since a time (ms since 1970), in no order; neither quarantined nor safe from it. */
+  async unread(since: number, limit: number): Promise<string[]> {
+    return (await this.#unread.all(this.#database.scans, { since, limit })).map((row) => row.media_id)
   }
 
-  async addThumbnail(tx: Tx, key: ThumbnailKey, made: { readonly type: string; readonly length: number | null }): Promise<void> {
-    await this.#addThumbnail.run(tx, { ...key, ...made })
+  /** Forgets content and its thumbnails. */
+  async remove(tx: Tx, mediaId: string): Promise<void> {
+    await this.#removeThumbnails.run(tx, { mediaId })
+    await this.#remove.run(tx, { mediaId })
   }
 }

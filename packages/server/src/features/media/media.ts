@@ -12,8 +12,8 @@ import { isServerName } from '@myelin/protocol/ids/server-name.ts'
 import { BlobTooLarge, type Blobs } from '#platform/blobs/blobs.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Database } from '#platform/db/database.ts'
-import { contentName } from './media-paths.ts'
-import { usableType, type ServedContent } from './media-reply.ts'
+import { contentName, thumbnailFolder } from './media-paths.ts'
+import { isFileName, longestFileName, usableType, type ServedContent } from './media-reply.ts'
 import type { MediaRow, MediaStore } from './media.store.ts'
 import type { Thumbnails, WantedThumbnail } from './thumbnails.ts'
 
@@ -47,12 +47,17 @@ export interface MediaRequest {
   readonly timeoutMs: number
   /** The endpoint knows who asks; without, media uploaded after the freeze does not exist. */
   readonly authenticated: boolean
+  /** Who asks: what other servers send counts towards a limit of this address. */
+  readonly ip: string
   readonly signal: AbortSignal
 }
 
 /** Fetches content of other servers. */
 export interface RemoteMedia {
-  /** Throws `M_NOT_FOUND`, or a `RemoteError`. */
+  /**
+   * Throws `M_NOT_FOUND`, `M_NOT_YET_UPLOADED`, 502 `M_TOO_LARGE`, `M_LIMIT_EXCEEDED`, `M_FORBIDDEN` where this server does not talk to that one, or
+   * a `RemoteError`.
+   */
   content(request: MediaRequest): Promise<ServedContent>
   /** As `content`, for a smaller picture of it. */
   thumbnail(request: MediaRequest, wanted: WantedThumbnail): Promise<ServedContent>
@@ -70,11 +75,7 @@ interface MediaNeeds {
   readonly remote?: RemoteMedia
 }
 
-/** A file name longer than this is refused; many programs cannot store it anyway. */
-const longestFileName = 1024
 const longestWaitMs = 60_000
-/** Reads within an hour count as one. */
-const accessGrainMs = 3_600_000
 
 export class Media {
   readonly #needs: MediaNeeds
@@ -160,7 +161,11 @@ export class Media {
     this.#assertEnabled()
     if (request.serverName !== this.#needs.serverName) return this.#remote(request).thumbnail(request, wanted)
     const row = await this.#require(request)
-    return this.#needs.thumbnails.of({ mediaId: row.media_id, digest: row.sha256 ?? row.media_id, original: this.#contentOf(row) }, wanted)
+    const { media_id: mediaId } = row
+    const source = {
+      contentName: contentName(mediaId), thumbnailFolder: thumbnailFolder(mediaId), kept: this.#needs.store.thumbnailsOf(mediaId), original: this.#contentOf(row),
+    }
+    return this.#needs.thumbnails.of(source, wanted)
   }
 
   /** Type and size of what an mxc URI of this server names; undefined where there is nothing that may be shown. */
@@ -186,7 +191,7 @@ export class Media {
 
   #assertUsable({ announcedBytes, fileName }: Upload): void {
     if (announcedBytes !== undefined && announcedBytes > this.maxUploadBytes) throw this.#tooLarge()
-    if (fileName !== undefined && (fileName.length > longestFileName || fileName.includes('\0'))) {
+    if (fileName !== undefined && !isFileName(fileName)) {
       throw refuse('M_INVALID_PARAM', `The file name must have at most ${longestFileName} characters, none of them NUL.`)
     }
   }
@@ -269,7 +274,7 @@ export class Media {
     if (settings.authenticated && row.authenticated === 1 && !authenticated) throw notFound()
     if (row.media_length === null) row = await this.#awaited(row, request)
     const now = clock.now()
-    if ((row.last_access_ts ?? 0) < now - accessGrainMs) await database.transaction((tx) => store.touch(tx, mediaId, now))
+    if (isLongAgo(row.last_access_ts, now)) await database.transaction((tx) => store.touch(tx, mediaId, now))
     return row
   }
 
@@ -312,12 +317,18 @@ export class Media {
   }
 }
 
+/** Whether a read is to be noted: reads within an hour count as one. Times in ms since 1970. */
+export function isLongAgo(lastAccessTs: number | null, now: number): boolean {
+  return (lastAccessTs ?? 0) < now - 3_600_000
+}
+
 /** 24 characters with 144 random bits. */
-function newMediaId(): string {
+export function newMediaId(): string {
   return randomBytes(18).toString('base64url')
 }
 
-function notFound(): MatrixError {
+/** The refusal of media that does not exist, or shall not be seen. */
+export function notFound(): MatrixError {
   return refuse('M_NOT_FOUND', 'There is no such media.')
 }
 

@@ -5,11 +5,9 @@
  */
 import { MatrixError, refuse } from '@myelin/protocol/errors.ts'
 import type { Blobs } from '#platform/blobs/blobs.ts'
-import type { Database } from '#platform/db/database.ts'
+import type { Database, Tx } from '#platform/db/database.ts'
 import type { ImageJob, ImageOutcome, ResizeMethod } from '#platform/images/image-job.ts'
 import type { ServedContent } from './media-reply.ts'
-import { contentName } from './media-paths.ts'
-import type { MediaStore, ThumbnailKey } from './media.store.ts'
 
 /** What a client would like to get; sizes in pixels. */
 export interface WantedThumbnail {
@@ -34,16 +32,45 @@ export interface ThumbnailSettings {
   readonly maxPixels: number
 }
 
+/** Which thumbnail of a picture; `animated` is 0 or 1. */
+export interface ThumbnailKey {
+  readonly width: number
+  readonly height: number
+  readonly method: string
+  readonly animated: number
+}
+
+/** What a thumbnail became; without a length in bytes the original serves in its place. */
+export interface MadeThumbnail {
+  readonly type: string
+  readonly length: number | null
+}
+
+/** The columns of a kept thumbnail that matter here. */
+export interface ThumbnailRow {
+  readonly thumbnail_type: string
+  readonly thumbnail_length: number | null
+}
+
+/** The thumbnails of one picture. */
+export interface KeptThumbnails {
+  find(key: ThumbnailKey): Promise<ThumbnailRow | undefined>
+  count(): Promise<number>
+  add(tx: Tx, key: ThumbnailKey, made: MadeThumbnail): Promise<void>
+}
+
 /** The picture to make smaller. */
 export interface ThumbnailSource {
-  readonly mediaId: string
-  readonly digest: string
+  /** Blob of the picture. */
+  readonly contentName: string
+  /** Folder of blobs for what is made of it. */
+  readonly thumbnailFolder: string
+  readonly kept: KeptThumbnails
   readonly original: ServedContent
 }
 
 interface ThumbnailsNeeds {
   readonly database: Database
-  readonly store: MediaStore
   readonly blobs: Blobs
   readonly resizer: { resize(job: ImageJob): Promise<ImageOutcome> }
   readonly settings: ThumbnailSettings
@@ -68,39 +95,34 @@ export class Thumbnails {
    * Throws 413 `M_TOO_LARGE` for pictures with more pixels than `max_image_pixels`, 400 `M_UNKNOWN` for what is no picture.
    */
   async of(source: ThumbnailSource, wanted: WantedThumbnail): Promise<ServedContent> {
-    const key = await this.#keyOf(source.mediaId, wanted)
-    const made = (await this.#kept(key)) ?? (await this.#makeOnce(source, key))
+    const key = await this.#keyOf(source.kept, wanted)
+    const made = (await kept(source.kept, key)) ?? (await this.#makeOnce(source, key))
     if (made.sizeBytes === undefined) return { ...source.original, type: made.type, fileName: thumbnailName(made.type) }
     return {
       type: made.type,
       sizeBytes: made.sizeBytes,
       fileName: thumbnailName(made.type),
-      digest: `${source.digest}-${key.width}-${key.height}-${key.method}-${key.animated}`,
-      read: (range) => this.#needs.blobs.read(thumbnailPath(key), range),
+      digest: `${source.original.digest}-${key.width}-${key.height}-${key.method}-${key.animated}`,
+      read: (range) => this.#needs.blobs.read(thumbnailPath(source, key), range),
     }
   }
 
-  async #keyOf(mediaId: string, wanted: WantedThumbnail): Promise<ThumbnailKey> {
-    const { settings, store } = this.#needs
+  async #keyOf(thumbnails: KeptThumbnails, wanted: WantedThumbnail): Promise<ThumbnailKey> {
+    const { settings } = this.#needs
     const animated = wanted.animated ? 1 : 0
     if (settings.dynamic) {
       const width = Math.min(wanted.width, longestSide)
       const height = Math.min(wanted.height, longestSide)
-      const key = { mediaId, width, height, method: wanted.method, animated }
-      if ((await store.thumbnail(key)) !== undefined || (await store.thumbnailCount(mediaId)) < dynamicLimit) return key
+      const key = { width, height, method: wanted.method, animated }
+      if ((await thumbnails.find(key)) !== undefined || (await thumbnails.count()) < dynamicLimit) return key
     }
     const size = bestSize(settings.sizes, wanted)
     if (size === undefined) throw cannotThumbnail()
-    return { mediaId, width: size.width, height: size.height, method: size.method, animated }
-  }
-
-  async #kept(key: ThumbnailKey): Promise<Thumbnail | undefined> {
-    const row = await this.#needs.store.thumbnail(key)
-    return row === undefined ? undefined : { type: row.thumbnail_type, sizeBytes: row.thumbnail_length ?? undefined }
+    return { width: size.width, height: size.height, method: size.method, animated }
   }
 
   #makeOnce(source: ThumbnailSource, key: ThumbnailKey): Promise<Thumbnail> {
-    const path = thumbnailPath(key)
+    const path = thumbnailPath(source, key)
     const known = this.#making.get(path)
     if (known !== undefined) return known
     const making = this.#make(source, key).finally(() => this.#making.delete(path))
@@ -108,18 +130,18 @@ export class Thumbnails {
     return making
   }
 
-  async #make({ mediaId }: ThumbnailSource, key: ThumbnailKey): Promise<Thumbnail> {
-    const { blobs, resizer, settings, database, store } = this.#needs
+  async #make(source: ThumbnailSource, key: ThumbnailKey): Promise<Thumbnail> {
+    const { blobs, resizer, settings, database } = this.#needs
     const target = await blobs.stagingPath()
     const method = key.method === 'crop' ? 'crop' : 'scale'
     const { width, height } = key
-    const job = { source: blobs.path(contentName(mediaId)), target, width, height, method, animated: key.animated === 1, maxPixels: settings.maxPixels } as const
+    const job = { source: blobs.path(source.contentName), target, width, height, method, animated: key.animated === 1, maxPixels: settings.maxPixels } as const
     try {
       const outcome = await resizer.resize(job)
       if (outcome.kind === 'too-large') throw refuse('M_TOO_LARGE', `The picture has more than the ${settings.maxPixels} pixels that this server makes thumbnails of.`)
       if (outcome.kind === 'unreadable') throw cannotThumbnail()
-      const length = outcome.kind === 'made' ? await blobs.adopt(target, thumbnailPath(key)) : null
-      await database.transaction((tx) => store.addThumbnail(tx, key, { type: outcome.type, length }))
+      const length = outcome.kind === 'made' ? await blobs.adopt(target, thumbnailPath(source, key)) : null
+      await database.transaction((tx) => source.kept.add(tx, key, { type: outcome.type, length }))
       return { type: outcome.type, sizeBytes: length ?? undefined }
     } finally {
       await blobs.drop(target)
@@ -145,8 +167,13 @@ export function bestSize(sizes: readonly ThumbnailSize[], wanted: Pick<WantedThu
   return candidates.find(isLargeEnough) ?? candidates.at(-1)
 }
 
-function thumbnailPath({ mediaId, width, height, method, animated }: ThumbnailKey): string {
-  return `${contentName(mediaId).replace(/^local_content/, 'local_thumbnails')}/${width}-${height}-${animated === 1 ? 'animated' : 'still'}-${method}`
+async function kept(thumbnails: KeptThumbnails, key: ThumbnailKey): Promise<Thumbnail | undefined> {
+  const row = await thumbnails.find(key)
+  return row === undefined ? undefined : { type: row.thumbnail_type, sizeBytes: row.thumbnail_length ?? undefined }
+}
+
+function thumbnailPath({ thumbnailFolder }: ThumbnailSource, { width, height, method, animated }: ThumbnailKey): string {
+  return `${thumbnailFolder}/${width}-${height}-${animated === 1 ? 'animated' : 'still'}-${method}`
 }
 
 /** A name for the download, by the type: `thumbnail.png`. */

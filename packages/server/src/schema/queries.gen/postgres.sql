@@ -396,14 +396,23 @@ insert into "local_media_repository" ("media_id", "user_id", "created_ts", "auth
 -- media.pending
 select count(*) as "count" from "local_media_repository" where "media_length" is null and "user_id" = $1 and "created_ts" > $2;
 
+-- media.remove
+delete from "local_media_repository" where "media_id" = $1;
+
+-- media.removeThumbnails
+delete from "local_media_repository_thumbnails" where "media_id" = $1;
+
 -- media.thumbnail
-select * from "local_media_repository_thumbnails" where "media_id" = $1 and "thumbnail_width" = $2 and "thumbnail_height" = $3 and "thumbnail_method" = $4 and "animated" = $5;
+select "thumbnail_type", "thumbnail_length" from "local_media_repository_thumbnails" where "media_id" = $1 and "thumbnail_width" = $2 and "thumbnail_height" = $3 and "thumbnail_method" = $4 and "animated" = $5;
 
 -- media.thumbnailCount
 select count(*) as "count" from "local_media_repository_thumbnails" where "media_id" = $1;
 
 -- media.touch
 update "local_media_repository" set "last_access_ts" = $1 where "media_id" = $2;
+
+-- media.unread
+select "media_id" from "local_media_repository" where coalesce("last_access_ts", "created_ts") < $1 and "media_length" is not null and "quarantined_by" is null and "safe_from_quarantine" = $2 limit $3;
 
 -- memberships.delete
 delete from "memberships" where "user_nid" = $1 and "room_nid" = $2;
@@ -587,6 +596,33 @@ delete from "threads" where "room_nid" = $1 and "root_id" = ANY($2);
 
 -- relations.parentsOf
 select "event_relations"."room_nid", "relates_to" from "event_relations" inner join "events" on "events"."event_nid" = "event_relations"."event_nid" where "events"."event_id" = ANY($1);
+
+-- remoteMedia.addThumbnail
+insert into "remote_media_cache_thumbnails" ("media_origin", "media_id", "thumbnail_width", "thumbnail_height", "thumbnail_method", "animated", "thumbnail_type", "thumbnail_length") values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing;
+
+-- remoteMedia.byKey
+select * from "remote_media_cache" where "media_origin" = $1 and "media_id" = $2;
+
+-- remoteMedia.insert
+insert into "remote_media_cache" ("media_origin", "media_id", "media_type", "media_length", "upload_name", "filesystem_id", "sha256", "authenticated", "created_ts", "last_access_ts") values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing returning "media_id";
+
+-- remoteMedia.remove
+delete from "remote_media_cache" where "media_origin" = $1 and "media_id" = $2;
+
+-- remoteMedia.removeThumbnails
+delete from "remote_media_cache_thumbnails" where "media_origin" = $1 and "media_id" = $2;
+
+-- remoteMedia.thumbnail
+select "thumbnail_type", "thumbnail_length" from "remote_media_cache_thumbnails" where "media_origin" = $1 and "media_id" = $2 and "thumbnail_width" = $3 and "thumbnail_height" = $4 and "thumbnail_method" = $5 and "animated" = $6;
+
+-- remoteMedia.thumbnailCount
+select count(*) as "count" from "remote_media_cache_thumbnails" where "media_origin" = $1 and "media_id" = $2;
+
+-- remoteMedia.touch
+update "remote_media_cache" set "last_access_ts" = $1 where "media_origin" = $2 and "media_id" = $3;
+
+-- remoteMedia.unread
+select * from "remote_media_cache" where "last_access_ts" < $1 and "quarantined_by" is null limit $2;
 
 -- reports.event
 insert into "event_reports" ("report_nid", "received_ts", "room_id", "event_id", "user_id", "reason", "score") values ($1, $2, $3, $4, $5, $6, $7);

@@ -396,14 +396,23 @@ insert into "local_media_repository" ("media_id", "user_id", "created_ts", "auth
 -- media.pending
 select count(*) as "count" from "local_media_repository" where "media_length" is null and "user_id" = ? and "created_ts" > ?;
 
+-- media.remove
+delete from "local_media_repository" where "media_id" = ?;
+
+-- media.removeThumbnails
+delete from "local_media_repository_thumbnails" where "media_id" = ?;
+
 -- media.thumbnail
-select * from "local_media_repository_thumbnails" where "media_id" = ? and "thumbnail_width" = ? and "thumbnail_height" = ? and "thumbnail_method" = ? and "animated" = ?;
+select "thumbnail_type", "thumbnail_length" from "local_media_repository_thumbnails" where "media_id" = ? and "thumbnail_width" = ? and "thumbnail_height" = ? and "thumbnail_method" = ? and "animated" = ?;
 
 -- media.thumbnailCount
 select count(*) as "count" from "local_media_repository_thumbnails" where "media_id" = ?;
 
 -- media.touch
 update "local_media_repository" set "last_access_ts" = ? where "media_id" = ?;
+
+-- media.unread
+select "media_id" from "local_media_repository" where coalesce("last_access_ts", "created_ts") < ? and "media_length" is not null and "quarantined_by" is null and "safe_from_quarantine" = ? limit ?;
 
 -- memberships.delete
 delete from "memberships" where "user_nid" = ? and "room_nid" = ?;
@@ -587,6 +596,33 @@ delete from "threads" where "room_nid" = ? and "root_id" IN (SELECT value FROM j
 
 -- relations.parentsOf
 select "event_relations"."room_nid", "relates_to" from "event_relations" inner join "events" on "events"."event_nid" = "event_relations"."event_nid" where "events"."event_id" IN (SELECT value FROM json_each(?));
+
+-- remoteMedia.addThumbnail
+insert into "remote_media_cache_thumbnails" ("media_origin", "media_id", "thumbnail_width", "thumbnail_height", "thumbnail_method", "animated", "thumbnail_type", "thumbnail_length") values (?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing;
+
+-- remoteMedia.byKey
+select * from "remote_media_cache" where "media_origin" = ? and "media_id" = ?;
+
+-- remoteMedia.insert
+insert into "remote_media_cache" ("media_origin", "media_id", "media_type", "media_length", "upload_name", "filesystem_id", "sha256", "authenticated", "created_ts", "last_access_ts") values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing returning "media_id";
+
+-- remoteMedia.remove
+delete from "remote_media_cache" where "media_origin" = ? and "media_id" = ?;
+
+-- remoteMedia.removeThumbnails
+delete from "remote_media_cache_thumbnails" where "media_origin" = ? and "media_id" = ?;
+
+-- remoteMedia.thumbnail
+select "thumbnail_type", "thumbnail_length" from "remote_media_cache_thumbnails" where "media_origin" = ? and "media_id" = ? and "thumbnail_width" = ? and "thumbnail_height" = ? and "thumbnail_method" = ? and "animated" = ?;
+
+-- remoteMedia.thumbnailCount
+select count(*) as "count" from "remote_media_cache_thumbnails" where "media_origin" = ? and "media_id" = ?;
+
+-- remoteMedia.touch
+update "remote_media_cache" set "last_access_ts" = ? where "media_origin" = ? and "media_id" = ?;
+
+-- remoteMedia.unread
+select * from "remote_media_cache" where "last_access_ts" < ? and "quarantined_by" is null limit ?;
 
 -- reports.event
 insert into "event_reports" ("report_nid", "received_ts", "room_id", "event_id", "user_id", "reason", "score") values (?, ?, ?, ?, ?, ?, ?);
