@@ -8,6 +8,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { allOptions } from '#app/options.ts'
 import { endpoints } from '#app/routes.ts'
+import { remoteBytesLimit } from '#features/media/remote-media.ts'
 import { limitsIn } from '../kit/limits.ts'
 import { TestClock } from '../kit/test-clock.ts'
 import type { Sent, TestClient } from '../kit/test-client.ts'
@@ -42,6 +43,12 @@ const requests: Readonly<Record<string, (scene: Scene) => Sent>> = {
   deleteDevice: ({ alice }) => alice.delete(`/devices/${alice.deviceId}`, withPassword),
   deleteDevices: ({ alice }) => alice.post('/delete_devices', { devices: [alice.deviceId], ...withPassword }),
   generateLoginToken: ({ alice }) => alice.post('/_matrix/client/v1/login/get_token', withPassword),
+  getContent: ({ anonymous }) => anonymous.get('/_matrix/media/v3/download/other.example/x'),
+  getContentAuthed: ({ alice }) => alice.get('/_matrix/client/v1/media/download/other.example/x'),
+  getContentOverrideName: ({ anonymous }) => anonymous.get('/_matrix/media/v3/download/other.example/x/name'),
+  getContentOverrideNameAuthed: ({ alice }) => alice.get('/_matrix/client/v1/media/download/other.example/x/name'),
+  getContentThumbnail: ({ anonymous }) => anonymous.get('/_matrix/media/v3/thumbnail/other.example/x?width=1&height=1'),
+  getContentThumbnailAuthed: ({ alice }) => alice.get('/_matrix/client/v1/media/thumbnail/other.example/x?width=1&height=1'),
   getDelayedEvent: ({ alice }) => alice.get(`${delayed}/x`),
   getDelayedEvents: ({ alice }) => alice.get(delayed),
   inviteUser: ({ alice, room }) => alice.post(`${room}/invite`, carol),
@@ -74,6 +81,9 @@ const requests: Readonly<Record<string, (scene: Scene) => Sent>> = {
 const limits = limitsIn(allOptions)
 const burst = 100
 
+/** Content of another server is refused before that server is asked. */
+const fetching = 'federation_domain_whitelist: [other.example]\nenable_authenticated_media: false\nremote_media_download_burst_count: 100\nremote_media_download_per_second: 1\n'
+
 /** All limits at a rate that fills no bucket again during the test. */
 function configuration(): string {
   const rate = { per_second: 0.001, burst_count: burst }
@@ -88,13 +98,13 @@ test('every endpoint that is declared to be limited refuses when the limit is us
   const declared = endpoints.filter(({ base, errors, limit }) => (base === 'client' || base === 'media') && (limit !== 'none' || errors.includes('M_LIMIT_EXCEEDED')))
     .map(({ id }) => id)
   assert.deepEqual(Object.keys(requests).sort(), declared.sort())
-  const server = await testServer(t, { config: `${configuration()}login_via_existing_session: {enabled: true}\n`, clock: new TestClock() })
+  const server = await testServer(t, { config: `${configuration()}${fetching}login_via_existing_session: {enabled: true}\n`, clock: new TestClock() })
   const [alice, bob] = [await server.register('alice'), await server.register('bob')]
   const roomId = String((await alice.post('/createRoom', { preset: 'public_chat' }).ok())['room_id'])
   const room = `/rooms/${encodeURIComponent(roomId)}`
   const { event_id: eventId } = await alice.put(`${room}/send/m.room.message/0`, message).ok()
   const scene: Scene = { alice, bob, anonymous: server.anonymous(), roomId, room, eventId: encodeURIComponent(String(eventId)) }
-  for (const name of limits) {
+  for (const name of [...limits, remoteBytesLimit]) {
     for (const key of [alice.userId, bob.userId, roomId, '127.0.0.1']) {
       while (server.services.limits.check(name, key) === 0) server.services.limits.consume(name, key)
     }

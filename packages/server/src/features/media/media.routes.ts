@@ -120,7 +120,7 @@ const getConfigAuthed = endpoint({ ...configFields, id: 'getConfigAuthed', servl
 const getConfig = endpoint({ ...configFields, id: 'getConfig', servlet: 'MediaConfigResource', base: 'media', versions: ['v3', 'r0', 'v1'], handler: config })
 
 /** Errors of reading content. */
-const errors = ['M_NOT_FOUND', 'M_NOT_YET_UPLOADED', 'M_INVALID_PARAM', 'M_TOO_LARGE', 'M_LIMIT_EXCEEDED', 'M_FORBIDDEN', 'M_CONNECTION_FAILED', 'M_CONNECTION_TIMEOUT'] as const
+const errors = ['M_NOT_FOUND', 'M_NOT_YET_UPLOADED', 'M_INVALID_PARAM', 'M_TOO_LARGE', 'M_LIMIT_EXCEEDED', 'M_FORBIDDEN', 'M_CONNECTION_FAILED'] as const
 /** Content of other servers is charged by the byte, to the address that asked for it. */
 const remoteLimit = { rc: remoteBytesLimit, by: 'service' } as const
 const authed = { method: 'GET', base: 'client', versions: ['v1/media'], spec, auth: 'guest', limit: remoteLimit, role: 'media' } as const

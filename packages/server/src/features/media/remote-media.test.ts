@@ -96,7 +96,7 @@ test('between two servers, also content that comes later and thumbnails', async 
 })
 
 test('what other servers are answered', async (t) => {
-  const { server, remote, alice } = await scene(t)
+  const { server, remote, alice } = await scene(t, { config: 'max_image_pixels: 2000\n' })
   const uri = String((await alice.post('/_matrix/media/v3/upload?filename=a.txt', 'hello', { headers: { 'content-type': 'text/plain' } }).ok())['content_uri'])
   const id = uri.slice(uri.lastIndexOf('/') + 1)
   const base = '/_matrix/federation/v1/media'
@@ -113,8 +113,11 @@ test('what other servers are answered', async (t) => {
   await remote.send(server, 'GET', `${base}/thumbnail/none?width=10&height=10`).fails(404, 'M_NOT_FOUND')
   const reserved = String((await alice.post('/_matrix/media/v1/create', {}).ok())['content_uri']).split('/').at(-1)
   await remote.send(server, 'GET', `${base}/download/${reserved}?timeout_ms=0`).fails(504, 'M_NOT_YET_UPLOADED')
+  await remote.send(server, 'GET', `${base}/thumbnail/${reserved}?width=1&height=1&timeout_ms=0`).fails(504, 'M_NOT_YET_UPLOADED')
   const png = String((await alice.post('/_matrix/media/v3/upload', await picture(50, 40)).ok())['content_uri']).split('/').at(-1)
   const thumbnail = await remote.send(server, 'GET', `${base}/thumbnail/${png}?width=32&height=32&method=crop`)
+  const large = String((await alice.post('/_matrix/media/v3/upload', await picture(50, 41)).ok())['content_uri']).split('/').at(-1)
+  await remote.send(server, 'GET', `${base}/thumbnail/${large}?width=32&height=32`).fails(413, 'M_TOO_LARGE')
   assert.match(thumbnail.text, /\r\nContent-Type: image\/png\r\nContent-Disposition: inline; filename=thumbnail.png\r\n\r\n/)
   await server.services.database.transaction((tx) => tx.rows('UPDATE local_media_repository SET quarantined_by = $1', ['@admin:x']))
   for (const path of [`download/${id}`, `thumbnail/${png}?width=32&height=32`]) await remote.send(server, 'GET', `${base}/${path}`).fails(404, 'M_NOT_FOUND')
@@ -192,6 +195,23 @@ test('case 118: answers that are no content leave nothing behind', async (t) => 
   serve(() => parts())
   await alice.get(path).fails(502, 'M_CONNECTION_FAILED')
   assert.deepEqual(server.errors, [])
+})
+
+test('every endpoint that serves content says what is wrong', async (t) => {
+  const { remote, alice, serve } = await scene(t, { config: 'enable_authenticated_media: false\n' })
+  const paths = (serverName: string): string[] => ['/_matrix/client/v1/media', '/_matrix/media/v3'].flatMap((base) =>
+    [`${base}/download/${serverName}/abc`, `${base}/download/${serverName}/abc/name`, `${base}/thumbnail/${serverName}/abc?width=32&height=32`])
+  const cases: [FakeAnswer, number, string][] = [
+    [[502, { errcode: 'M_TOO_LARGE', error: 'x' }], 502, 'M_TOO_LARGE'], [[504, { errcode: 'M_NOT_YET_UPLOADED', error: 'x' }], 504, 'M_NOT_YET_UPLOADED'],
+    [[429, { errcode: 'M_LIMIT_EXCEEDED', error: 'x' }], 429, 'M_LIMIT_EXCEEDED'], [[200, 'x'], 502, 'M_CONNECTION_FAILED'],
+  ]
+  for (const [answer, status, errcode] of cases) {
+    serve(() => answer)
+    for (const path of paths(remote.serverName)) await alice.get(path).fails(status, errcode)
+  }
+  const closed = await federatingServer(t, { config: 'enable_authenticated_media: false\nfederation_domain_whitelist: []\n' })
+  const bob = await closed.register('bob')
+  for (const path of paths(remote.serverName)) await bob.get(path).fails(403, 'M_FORBIDDEN')
 })
 
 test('each address may have so many bytes fetched', async (t) => {
