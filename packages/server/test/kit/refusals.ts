@@ -2,10 +2,15 @@
 import assert from 'node:assert/strict'
 import { endpoints } from '#app/routes.ts'
 import { endpointsAt } from './endpoint-paths.ts'
-import type { TestClient } from './test-client.ts'
+import type { Sent } from './test-client.ts'
+
+/** A client or another server. */
+interface Asker {
+  send(method: string, path: string, body?: unknown): Sent
+}
 
 /** Who asks for what, and how it is refused: `403 M_FORBIDDEN`. */
-export type Refusal = readonly [refusal: string, client: TestClient, method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown]
+export type Refusal = readonly [refusal: string, asker: Asker, method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown]
 
 const byId = new Map(endpoints.map((endpoint) => [endpoint.id, endpoint]))
 
@@ -14,12 +19,12 @@ const byId = new Map(endpoints.map((endpoint) => [endpoint.id, endpoint]))
  * transaction id, that is asked as well.
  */
 export async function assertRefused(refusals: readonly Refusal[]): Promise<void> {
-  for (const [index, [refusal, client, method, path, body]] of refusals.entries()) {
+  for (const [index, [refusal, asker, method, path, body]] of refusals.entries()) {
     const [status = '', errcode = ''] = refusal.split(' ')
     const id = idOf(method, path)
     assert.ok(byId.get(id)?.errors.some((declared) => declared === errcode), `${id} does not declare ${errcode}`)
-    await client.send(method, path, body).fails(Number(status), errcode)
-    if (byId.has(`${id}Transaction`)) await client.put(`${path}/${index}`, body).fails(Number(status), errcode)
+    await asker.send(method, path, body).fails(Number(status), errcode)
+    if (byId.has(`${id}Transaction`)) await asker.send('PUT', `${path}/${index}`, body).fails(Number(status), errcode)
   }
 }
 

@@ -150,7 +150,7 @@ const queryRoomAlias = endpoint({
 
 const shownToServers = {
   servlet: 'PublicRoomList', base: 'federation', versions: ['v1'], path: '/publicRooms', auth: 'server', limit: 'none', role: 'generic',
-  errors: ['M_FORBIDDEN', 'M_INVALID_PARAM', 'M_UNAUTHORIZED', 'M_BAD_JSON'],
+  errors: ['M_FORBIDDEN', 'M_INVALID_PARAM', 'M_UNAUTHORIZED'],
 } as const
 
 /** The directory for another server. @throws M_FORBIDDEN where the operator does not show it */
@@ -170,7 +170,7 @@ const getPublicRoomsForServer = endpoint({
 
 const queryPublicRoomsForServer = endpoint({
   ...shownToServers, id: 'queryPublicRoomsOverFederation', method: 'POST', spec: `${serverAnchor}post_matrixfederationv1publicrooms`,
-  body: publicRoomsFilter, bodyKind: 'optional-json',
+  body: publicRoomsFilter, bodyKind: 'optional-json', errors: [...shownToServers.errors, 'M_BAD_JSON'],
   handler: async (needs: Needs, { body }) => listForServer(needs, queryOf(body)),
 })
 
