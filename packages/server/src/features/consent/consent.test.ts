@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { ConfigError } from '#platform/config/fault.ts'
 import { writeHomeserverYaml } from '#test/kit/homeserver-yaml.ts'
+import { assertRefused } from '#test/kit/refusals.ts'
 import type { Reply, TestClient } from '#test/kit/test-client.ts'
 import { startTestServer, testServer, type TestServer } from '#test/kit/test-server.ts'
 
@@ -39,7 +40,8 @@ function agree(server: TestServer, user: string, change: Readonly<Record<string,
   return server.anonymous().post('/_matrix/consent', new URLSearchParams({ u: user, h: signature(user), v: '1.0', ...change }).toString(), { headers: { 'content-type': 'application/x-www-form-urlencoded' } })
 }
 
-async function assertBlocked(client: TestClient, method: string, path: string, body: object): Promise<void> {
+async function assertBlocked(client: TestClient, method: 'POST' | 'PUT', path: string, body: object): Promise<void> {
+  await assertRefused([['403 M_CONSENT_NOT_GIVEN', client, method, path, body]])
   const refusal = await client.send(method, path, body).fails(403, 'M_CONSENT_NOT_GIVEN')
   const name = client.userId.slice(1, client.userId.indexOf(':'))
   const uri = `${base}_matrix/consent?u=${name}&h=${signature(name)}`
@@ -109,7 +111,6 @@ test('without consent nothing is written, made or joined; leaving is possible', 
   const at = `/rooms/${encodeURIComponent(room)}`
   await assertBlocked(alice, 'POST', `/join/${encodeURIComponent(room)}`, {})
   await assertBlocked(alice, 'POST', `${at}/join`, {})
-  await assertBlocked(alice, 'PUT', `${at}/join/t1`, {})
   await assertBlocked(alice, 'PUT', `${at}/state/m.room.member/${alice.userId}`, { membership: 'join' })
   await assertBlocked(alice, 'POST', `/knock/${encodeURIComponent(room)}`, {})
   await assertBlocked(alice, 'POST', '/createRoom', {})
@@ -119,6 +120,7 @@ test('without consent nothing is written, made or joined; leaving is possible', 
   await assertBlocked(alice, 'PUT', `${at}/state/m.room.topic`, { topic: 'x' })
   await assertBlocked(alice, 'PUT', `${at}/state/m.room.member/${bob.userId}`, { membership: 'leave' })
   await assertBlocked(alice, 'PUT', `${at}/redact/$x/t1`, {})
+  await assertBlocked(alice, 'POST', `${at}/redact/$x`, {})
   await assertBlocked(alice, 'POST', `${at}/upgrade`, { new_version: '12' })
   await alice.put(`${at}/state/m.room.member/${alice.userId}`, { membership: 'leave' }).ok()
 
