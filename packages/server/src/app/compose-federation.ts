@@ -7,6 +7,7 @@ import { isServerName } from '@myelin/protocol/ids/server-name.ts'
 import { KeyRing } from '#engine/key-ring.ts'
 import { Destinations } from '#features/federation/destinations.ts'
 import { Federation } from '#features/federation/federation.ts'
+import { InboundPace, type PaceRules } from '#features/federation/inbound-pace.ts'
 import { ServerDiscovery } from '#features/federation/server-discovery.ts'
 import { ServerPolicy } from '#features/federation/server-policy.ts'
 import { RequestSignatures } from '#features/federation/signatures.ts'
@@ -18,7 +19,7 @@ import type { Database } from '#platform/db/database.ts'
 import type { GuardedClient } from '#platform/fetch/guarded-client.ts'
 import type { TlsSettings } from '#platform/fetch/guarded-lookup.ts'
 import { systemResolveService } from '#platform/fetch/service-records.ts'
-import type { ServerAuthenticator } from '#platform/http/requester.ts'
+import type { ServerAuthenticator, ServerPace } from '#platform/http/requester.ts'
 import type { Logger } from '#platform/log/logger.ts'
 import { composeOutbound } from './compose-outbound.ts'
 import type { Config, LoadedConfig } from './config.ts'
@@ -67,7 +68,9 @@ export async function composeFederation(inputs: Inputs) {
 
   const signatures = new RequestSignatures({ serverName, keyRing, clock, policy, destinations })
   const authenticateServer: ServerAuthenticator = (request) => signatures.originOf(request)
-  return { federation, destinations, keyRing, serverKeys, authenticateServer, implementation: { name: 'Myelin', version: serverVersion } }
+  const pace = new InboundPace({ clock, rules: paceRulesOf(config) })
+  const paceServer: ServerPace = (origin, signal) => pace.enter(origin, signal)
+  return { federation, destinations, keyRing, serverKeys, authenticateServer, paceServer, implementation: { name: 'Myelin', version: serverVersion } }
 }
 
 /** The client for each server: without a check of certificates for those that the operator trusts. */
@@ -79,6 +82,12 @@ function clientsOf({ config, loaded, stack }: Inputs): (serverName: ServerName) 
   const checked = config.federation_verify_certificates ? composeOutbound(config, process.env, stack, tls) : unchecked
   const trusted = config.federation_certificate_verification_whitelist.map(compileGlob)
   return (serverName) => (trusted.some((glob) => glob.matches(serverName)) ? unchecked : checked)
+}
+
+function paceRulesOf({ rc_federation: rules }: Config): PaceRules {
+  return {
+    windowMs: rules.window_size, sleepLimit: rules.sleep_limit, sleepDelayMs: rules.sleep_delay, rejectLimit: rules.reject_limit, concurrent: rules.concurrent,
+  }
 }
 
 function oldKeysOf(config: Config): ServerKey[] {

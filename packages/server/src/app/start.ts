@@ -48,6 +48,7 @@ export async function startServer(loaded: LoadedConfig, logging: Logging): Promi
     needs: services,
     authenticate: services.authenticate,
     authenticateServer: services.authenticateServer,
+    paceServer: services.paceServer,
     limits: services.limits,
     logger: (name) => logging.logger(name),
     metrics,

@@ -33,6 +33,7 @@ rc_registration_token_validity: ${unlimited}
 rc_login: {address: ${unlimited}, account: ${unlimited}, failed_attempts: ${unlimited}}
 rc_admin_redaction: ${unlimited}
 rc_delayed_event_mgmt: ${unlimited}
+rc_federation: {sleep_limit: 100000, reject_limit: 100000, concurrent: 100000}
 rc_joins: {local: ${unlimited}, remote: ${unlimited}}
 rc_joins_per_room: ${unlimited}
 rc_invites: {per_room: ${unlimited}, per_user: ${unlimited}, per_issuer: ${unlimited}}

@@ -139,7 +139,7 @@ export async function startTestServer(t: TestContext, folder: string, configPath
   })
   const active = new ActiveRequests()
   const application = new Application()
-  mountEndpoints(application, endpoints, services, { authenticate: services.authenticate, authenticateServer: services.authenticateServer, limits: services.limits, logger, accessLogger: logger, active })
+  mountEndpoints(application, endpoints, services, { authenticate: services.authenticate, authenticateServer: services.authenticateServer, paceServer: services.paceServer, limits: services.limits, logger, accessLogger: logger, active })
   options.door?.serve((request, response) => application.routing(request, response))
   const http = createServer((request, response) => application.routing(request, response))
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve))

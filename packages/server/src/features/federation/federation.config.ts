@@ -35,7 +35,7 @@ export const federationOptions = options({
     sleep_delay: option(integer, { default: 500, doc: 'Delay ms.' }),
     reject_limit: option(integer, { default: 50, doc: 'Queued before 429.' }),
     concurrent: option(integer, { default: 3, doc: 'Parallel per host.' }),
-  }, { doc: 'Inbound federation per host.', effective: false }),
+  }, { doc: 'Inbound federation per host.', effective: true }),
   federation_rr_transactions_per_room_per_second: option(integer, {
     default: 50,
     doc: 'Outgoing read-receipt transactions per room.',

@@ -40,7 +40,7 @@ export interface ListenerConfig {
 }
 
 /** What listeners are started with. */
-export interface ListenersOptions<E extends Endpoint> extends Pick<MountOptions, 'authenticate' | 'authenticateServer' | 'limits'> {
+export interface ListenersOptions<E extends Endpoint> extends Pick<MountOptions, 'authenticate' | 'authenticateServer' | 'paceServer' | 'limits'> {
   readonly listeners: readonly ListenerConfig[]
   readonly endpoints: readonly E[]
   readonly needs: NeedsOf<E>
@@ -148,6 +148,7 @@ export class Listeners {
     const shared: MountOptions = {
       authenticate: options.authenticate,
       ...(options.authenticateServer === undefined ? {} : { authenticateServer: options.authenticateServer }),
+      ...(options.paceServer === undefined ? {} : { paceServer: options.paceServer }),
       limits: options.limits,
       metrics,
       logger: options.logger('synapse.http.server'),

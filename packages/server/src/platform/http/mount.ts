@@ -24,7 +24,7 @@ import { ClientGone, parseJsonObject, readBody } from './json-body.ts'
 import { KnownPaths } from './known-paths.ts'
 import { RequestOrigins } from './request-origin.ts'
 import type { ListenerContext } from './request-origin.ts'
-import type { Authenticator, Requester, ServerAuthenticator } from './requester.ts'
+import type { Authenticator, Requester, ServerAuthenticator, ServerPace } from './requester.ts'
 import { sendError, sendPreflight, sendReply } from './send-reply.ts'
 import { ActiveRequests, RequestAborted, ServedRequest } from './served-request.ts'
 import { checkOf } from './validation.ts'
@@ -35,6 +35,8 @@ export interface MountOptions {
   readonly authenticate: Authenticator
   /** Needed only when an endpoint with `auth: 'server'` is mounted. */
   readonly authenticateServer?: ServerAuthenticator
+  /** Makes requests of servers wait; without, none does. */
+  readonly paceServer?: ServerPace
   readonly limits: Pick<RateLimits, 'consume'>
   /** Logger of this layer, `synapse.http.server`. */
   readonly logger: Logger
@@ -168,6 +170,8 @@ class EndpointServer {
       exchange.answered()
       exchange.sending.close = this.#active.draining
       await this.#fail(error, exchange)
+    } finally {
+      request.leave?.()
     }
   }
 
@@ -208,11 +212,12 @@ class EndpointServer {
   }
 
   async #authenticateServer(route: Route, request: ServedRequest, raw: IncomingMessage): Promise<void> {
-    const { authenticateServer } = this.#options
+    const { authenticateServer, paceServer } = this.#options
     if (authenticateServer === undefined) throw new Error(`${route.endpoint.id} is mounted without authenticateServer`)
     const content = route.takesBody ? await signedBodyOf(route.endpoint, raw) : undefined
     request.body = content
     request.origin = await authenticateServer({ authorization: request.headers.authorization ?? '', method: request.method, uri: request.url, content })
+    request.leave = await paceServer?.(request.origin, request.signal)
   }
 
   #limit({ limit }: Endpoint<unknown>, { requester, ip }: ServedRequest): void {

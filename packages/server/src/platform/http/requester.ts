@@ -62,3 +62,9 @@ export interface SignedRequest {
 
 /** Checks the `X-Matrix` signature of a request and answers the name of the origin server; throws `M_UNAUTHORIZED`. */
 export type ServerAuthenticator = (request: SignedRequest) => string | Promise<string>
+
+/**
+ * Waits until a request of a server may be served; answers what is to be called when it has ended, its answer sent. Throws `M_LIMIT_EXCEEDED`, or the
+ * signal's reason.
+ */
+export type ServerPace = (serverName: string, signal: AbortSignal) => Promise<() => void>

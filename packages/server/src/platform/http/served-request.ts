@@ -31,6 +31,8 @@ export class ServedRequest implements EndpointRequest {
   query: unknown
   body: unknown = undefined
   stream: Readable | undefined = undefined
+  /** Frees what the request has taken; called when it has ended. */
+  leave: (() => void) | undefined = undefined
   readonly ip: string
   readonly scheme: 'http' | 'https'
   readonly requestId: string
