@@ -3,6 +3,7 @@ import { compose } from '../packages/server/src/app/compose.ts'
 import type { Database } from '../packages/server/src/platform/db/database.ts'
 import type { Dialect } from '../packages/server/src/platform/db/dialect.ts'
 import { preparedTexts } from '../packages/server/src/platform/db/query.ts'
+import { Metrics } from '../packages/server/src/platform/metrics/metrics.ts'
 import { SystemClock } from '../packages/server/src/platform/clock.ts'
 import { exampleConfig } from './example-config.ts'
 
@@ -23,7 +24,7 @@ function emptyDatabase(dialect: Dialect): Database {
 export async function renderQueries(dialect: Dialect): Promise<string> {
   const { loaded, dispose } = exampleConfig()
   const quiet = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
-  const services = await compose({ loaded, database: emptyDatabase(dialect), clock: new SystemClock(), logger: () => quiet })
+  const services = await compose({ loaded, database: emptyDatabase(dialect), clock: new SystemClock(), logger: () => quiet, metrics: new Metrics(loaded.config.server_name) })
   const parts = [...preparedTexts()].map(([name, text]) => `-- ${name}\n${text.replaceAll(/\s+/g, ' ')};\n`)
   await services.dispose()
   dispose()

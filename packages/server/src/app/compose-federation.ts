@@ -18,9 +18,11 @@ import type { Clock } from '#platform/clock.ts'
 import type { Database } from '#platform/db/database.ts'
 import type { GuardedClient } from '#platform/fetch/guarded-client.ts'
 import type { TlsSettings } from '#platform/fetch/guarded-lookup.ts'
+import { RequestMetrics } from '#platform/fetch/request-metrics.ts'
 import { systemResolveService } from '#platform/fetch/service-records.ts'
 import type { ServerAuthenticator, ServerPace } from '#platform/http/requester.ts'
 import type { Logger } from '#platform/log/logger.ts'
+import type { Metrics } from '#platform/metrics/metrics.ts'
 import { composeOutbound } from './compose-outbound.ts'
 import type { Config, LoadedConfig } from './config.ts'
 import { usableKeys } from './signer.ts'
@@ -34,6 +36,7 @@ interface Inputs {
   readonly clock: Clock
   readonly signer: EventSigner
   readonly logger: (name: string) => Logger
+  readonly metrics: Metrics
   readonly stack: AsyncDisposableStack
 }
 
@@ -68,18 +71,25 @@ export async function composeFederation(inputs: Inputs) {
 
   const signatures = new RequestSignatures({ serverName, keyRing, clock, policy, destinations })
   const authenticateServer: ServerAuthenticator = (request) => signatures.originOf(request)
-  const pace = new InboundPace({ clock, rules: paceRulesOf(config) })
+  const pace = new InboundPace({ clock, rules: paceRulesOf(config), metrics: inputs.metrics })
   const paceServer: ServerPace = (origin, signal) => pace.enter(origin, signal)
-  return { federation, destinations, keyRing, serverKeys, authenticateServer, paceServer, implementation: { name: 'Myelin', version: serverVersion } }
+  return {
+    federation, destinations, keyRing, serverKeys, authenticateServer, paceServer,
+    shownWhitelist: config.federation_whitelist_endpoint_enabled ? policy : undefined,
+    implementation: { name: 'Myelin', version: serverVersion },
+  }
 }
 
 /** The client for each server: without a check of certificates for those that the operator trusts. */
-function clientsOf({ config, loaded, stack }: Inputs): (serverName: ServerName) => GuardedClient {
+function clientsOf(inputs: Inputs): (serverName: ServerName) => GuardedClient {
+  const { config, loaded } = inputs
   const minVersion = config.federation_client_minimum_tls_version === '1' ? 'TLSv1' : (`TLSv${config.federation_client_minimum_tls_version}` as const)
   const authorities = loaded.federationAuthorities
   const tls: TlsSettings = { minVersion, ...(authorities.length > 0 ? { ca: authorities } : {}) }
-  const unchecked = composeOutbound(config, process.env, stack, { ...tls, rejectUnauthorized: false })
-  const checked = config.federation_verify_certificates ? composeOutbound(config, process.env, stack, tls) : unchecked
+  const metrics = new RequestMetrics(inputs.metrics, 'synapse_http_matrixfederationclient')
+  const common = { metrics, denied: config.federation_ip_range_blacklist ?? config.ip_range_blacklist }
+  const unchecked = composeOutbound(inputs, { ...common, tls: { ...tls, rejectUnauthorized: false } })
+  const checked = config.federation_verify_certificates ? composeOutbound(inputs, { ...common, tls }) : unchecked
   const trusted = config.federation_certificate_verification_whitelist.map(compileGlob)
   return (serverName) => (trusted.some((glob) => glob.matches(serverName)) ? unchecked : checked)
 }

@@ -2,9 +2,11 @@
 import { CacheBudget } from '#platform/cache/cache.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Database } from '#platform/db/database.ts'
+import { RequestMetrics } from '#platform/fetch/request-metrics.ts'
 import { RepeatedRequests } from '#platform/http/repeated-requests.ts'
 import { RateLimits, type Rate } from '#platform/limits/rate-limits.ts'
 import type { Logger } from '#platform/log/logger.ts'
+import type { Metrics } from '#platform/metrics/metrics.ts'
 import { BackgroundUpdates } from '#schema/background-updates.ts'
 import { backgroundUpdates as declaredUpdates } from '#schema/migrations.ts'
 import { remoteDirectory } from '#features/directory/remote-directory.ts'
@@ -40,6 +42,7 @@ export interface ComposeInputs {
   readonly database: Database
   readonly clock: Clock
   readonly logger: (name: string) => Logger
+  readonly metrics: Metrics
 }
 
 /** Every service by name; an endpoint's `Needs` picks from it. */
@@ -65,7 +68,7 @@ export async function compose({ loaded, ...outside }: ComposeInputs) {
   })
   stack.defer(() => backgroundUpdates.stop())
 
-  const outbound = composeOutbound(config, process.env, stack)
+  const outbound = composeOutbound({ config, stack }, { metrics: new RequestMetrics(outside.metrics, 'synapse_http_client') })
 
   // Engine
   const engine = await composeEngine({

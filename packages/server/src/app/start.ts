@@ -40,7 +40,7 @@ export async function startServer(loaded: LoadedConfig, logging: Logging): Promi
   await upgradeSchema(database, migrations, (step) => logger.info(`Upgrading the database to schema version ${step.version} (${step.name})`))
   const metrics = new Metrics(config.server_name)
   stack.use(observeProcess(metrics, serverVersion))
-  const services = await compose({ loaded, database, clock: new SystemClock(), logger: (name) => logging.logger(name) })
+  const services = await compose({ loaded, database, clock: new SystemClock(), logger: (name) => logging.logger(name), metrics })
   stack.defer(() => services.dispose())
   const listeners = await Listeners.start({
     listeners: config.listeners,

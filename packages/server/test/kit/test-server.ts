@@ -15,6 +15,7 @@ import type { Database } from '#platform/db/database.ts'
 import { Application } from '#platform/http/application.ts'
 import { mountEndpoints } from '#platform/http/mount.ts'
 import { ActiveRequests } from '#platform/http/served-request.ts'
+import { Metrics } from '#platform/metrics/metrics.ts'
 import type { LogFields, Logger } from '#platform/log/logger.ts'
 import { migrations } from '#schema/migrations.ts'
 import { upgradeSchema } from '#schema/upgrade.ts'
@@ -43,14 +44,16 @@ export class TestServer {
   readonly url: string
   readonly folder: string
   readonly services: Services
+  readonly metrics: Metrics
   /** Messages that the server logged as errors; a test that expects none checks it. */
   readonly errors: readonly string[]
   #users = 0
 
-  constructor(url: string, folder: string, services: Services, errors: readonly string[]) {
+  constructor(url: string, folder: string, services: Services, metrics: Metrics, errors: readonly string[]) {
     this.url = url
     this.folder = folder
     this.services = services
+    this.metrics = metrics
     this.errors = errors
   }
 
@@ -134,8 +137,9 @@ export async function startTestServer(t: TestContext, folder: string, configPath
       t.diagnostic(`${message} ${fields?.['error'] instanceof Error ? (fields['error'].stack ?? '') : JSON.stringify(fields ?? {})}`)
     },
   }
+  const metrics = new Metrics(loaded.config.server_name)
   const services = await compose({
-    loaded, database, clock: options.clock ?? new SystemClock(), logger: () => logger,
+    loaded, metrics, database, clock: options.clock ?? new SystemClock(), logger: () => logger,
   })
   const active = new ActiveRequests()
   const application = new Application()
@@ -150,7 +154,7 @@ export async function startTestServer(t: TestContext, folder: string, configPath
     await services.dispose()
     await database.close()
   })
-  return new TestServer(`http://127.0.0.1:${portOf(http)}`, folder, services, errors)
+  return new TestServer(`http://127.0.0.1:${portOf(http)}`, folder, services, metrics, errors)
 }
 
 function portOf(http: Server): number {

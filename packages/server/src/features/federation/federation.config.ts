@@ -25,7 +25,7 @@ export const federationOptions = options({
     doc: 'The only servers to federate with; all where it is not set.',
     effective: true,
   }),
-  federation_whitelist_endpoint_enabled: option(boolean, { default: false, doc: 'Serve whitelist endpoint.', effective: false }),
+  federation_whitelist_endpoint_enabled: option(boolean, { default: false, doc: 'Serve whitelist endpoint.', effective: true }),
   federation_metrics_domains: option(list(string), { default: [], doc: 'Domains with age/last metrics.', effective: false }),
   allow_profile_lookup_over_federation: option(boolean, { default: true, doc: 'Answer profile queries.', effective: true }),
   allow_device_name_lookup_over_federation: option(boolean, { default: false, doc: 'Expose device names.', effective: true }),

@@ -77,6 +77,8 @@ test('certificates are checked, unless the operator trusts the server', async (t
   assert.equal(await ask('federation_custom_ca_list: []\nfederation_certificate_verification_whitelist: ["local*"]\n'), 200)
   assert.equal(await ask('federation_custom_ca_list: []\nfederation_certificate_verification_whitelist: ["*.example"]\n'), 502)
   assert.equal(await ask('ip_range_blacklist: ["127.0.0.0/8"]\n'), 502)
+  assert.equal(await ask('federation_ip_range_blacklist: ["127.0.0.0/8"]\n'), 502)
+  assert.equal(await ask('ip_range_blacklist: ["127.0.0.0/8"]\nfederation_ip_range_blacklist: []\n'), 200)
 })
 
 test('a server that does not answer is left alone for a while, until it shows that it lives', async (t) => {
@@ -114,4 +116,34 @@ test('what cannot be read is no answer', async (t) => {
   await alice.get(`/profile/@bob:${remote.serverName}`).fails(502, 'M_CONNECTION_FAILED')
   remote.on('GET', profile, () => [403, { errcode: 'M_FORBIDDEN', error: 'no' }])
   await alice.get(`/profile/@bob:${remote.serverName}`).fails(404, 'M_NOT_FOUND')
+})
+
+test('queries of other types are not known', async (t) => {
+  const [server, remote] = [await federatingServer(t), await FakeRemote.start(t)]
+  await remote.send(server, 'GET', '/_matrix/federation/v1/query/org.example.weather').fails(404, 'M_UNRECOGNIZED')
+  await server.anonymous().get('/_matrix/federation/v1/query/org.example.weather').fails(401, 'M_UNAUTHORIZED')
+})
+
+test('users see which servers this one talks to, where the operator wants it', async (t) => {
+  const path = '/_synapse/client/v1/config/federation_whitelist'
+  const answer = async (config: string) => (await (await testServer(t, { config })).register('alice')).get(path)
+  assert.equal((await answer('')).status, 404)
+  const shown = 'federation_whitelist_endpoint_enabled: true\n'
+  assert.deepEqual((await answer(`${shown}federation_domain_whitelist: [a.example, b.example]\n`)).body, { whitelist_enabled: true, whitelist: ['a.example', 'b.example'] })
+  assert.deepEqual((await answer(`${shown}federation_domain_whitelist:\n`)).body, { whitelist_enabled: false, whitelist: [] })
+  const server = await testServer(t, { config: shown })
+  await server.anonymous().get(path).fails(401, 'M_MISSING_TOKEN')
+  await (await server.guest()).get(path).fails(403, 'M_GUEST_ACCESS_FORBIDDEN')
+})
+
+test('requests to other servers are counted, apart from those to anything else', async (t) => {
+  const [server, remote] = [await federatingServer(t), await FakeRemote.start(t)]
+  remote.on('GET', profile, () => [404, { errcode: 'M_NOT_FOUND', error: 'x' }])
+  await (await server.register('alice')).get(`/profile/@bob:${remote.serverName}`).fails(404, 'M_NOT_FOUND')
+  const text = await server.metrics.expose()
+  for (const line of [
+    `synapse_http_matrixfederationclient_requests_total{method="GET",server_name="${server.serverName}"} 1`,
+    `synapse_http_matrixfederationclient_responses_total{method="GET",code="404",server_name="${server.serverName}"} 1`,
+  ]) assert.ok(text.includes(line), line)
+  assert.doesNotMatch(text, /synapse_http_client_requests_total\{/)
 })

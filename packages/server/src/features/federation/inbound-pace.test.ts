@@ -3,28 +3,33 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FakeRemote } from '#test/kit/fake-remote.ts'
 import { federatingServer } from '#test/kit/federating-server.ts'
+import { Metrics } from '#platform/metrics/metrics.ts'
 import { TestClock } from '#test/kit/test-clock.ts'
 import { InboundPace, type PaceRules } from './inbound-pace.ts'
 
 /** Requests that enter, by whether they were admitted. */
 function paceOf(over: Partial<PaceRules> = {}) {
   const clock = new TestClock()
-  const pace = new InboundPace({ clock, rules: { windowMs: 1000, sleepLimit: 100, sleepDelayMs: 500, rejectLimit: 2, concurrent: 2, ...over } })
+  const metrics = new Metrics('test')
+  const pace = new InboundPace({ clock, metrics, rules: { windowMs: 1000, sleepLimit: 100, sleepDelayMs: 500, rejectLimit: 2, concurrent: 2, ...over } })
   const enter = (serverName = 'a.example', signal = new AbortController().signal) => {
     const state = { isIn: false, leave: (): void => undefined, failure: undefined as unknown }
     void pace.enter(serverName, signal).then((leave) => Object.assign(state, { isIn: true, leave }), (error: unknown) => { state.failure = error })
     return state
   }
   const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
-  return { clock, enter, settle }
+  const exposes = async (name: string, value: number): Promise<void> => assert.match(await metrics.expose(), new RegExp(`^${name}\\{.*rate_limiter_name="rc_federation".*\\} ${value}$`, 'm'))
+  return { clock, enter, settle, exposes }
 }
 
 test('a few are served at once, some wait in order, the rest is refused; other servers are not held up', async () => {
-  const { enter, settle } = paceOf()
+  const { enter, settle, exposes } = paceOf()
   const [first, second, third, fourth, fifth] = [enter(), enter(), enter(), enter(), enter()]
   await settle()
   assert.deepEqual([first.isIn, second.isIn, third.isIn, fourth.isIn], [true, true, false, false])
   assert.match(String(fifth.failure), /2 requests of a\.example wait already/)
+  await exposes('synapse_rate_limit_reject_total', 1)
+  await exposes('synapse_rate_limit_reject_affected_hosts', 1)
   assert.ok(enter('b.example'))
   second.leave()
   await settle()
@@ -39,13 +44,16 @@ test('a few are served at once, some wait in order, the rest is refused; other s
 })
 
 test('many requests in a short time are delayed, each as long', async () => {
-  const { clock, enter, settle } = paceOf({ sleepLimit: 2, concurrent: 10, rejectLimit: 10 })
+  const { clock, enter, settle, exposes } = paceOf({ sleepLimit: 2, concurrent: 10, rejectLimit: 10 })
   const [first, second, third] = [enter(), enter(), enter()]
   await settle()
   assert.deepEqual([first.isIn, second.isIn, third.isIn], [true, true, false])
+  await exposes('synapse_rate_limit_sleep_total', 1)
+  await exposes('synapse_rate_limit_sleep_affected_hosts', 1)
   clock.advance(500)
   await settle()
   assert.ok(third.isIn)
+  await exposes('synapse_rate_limit_queue_wait_time_seconds_sum', 0.5)
   clock.advance(1001)
   const later = enter()
   await settle()

@@ -5,7 +5,6 @@ import { pipeline } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
 import { Agent, ProxyAgent, request as send } from 'undici'
 import type { Dispatcher } from 'undici'
-import type { CounterMetric, Metrics } from '#platform/metrics/metrics.ts'
 import { ForbiddenAddress, guardedConnector, permittedAddresses, systemResolve } from './guarded-lookup.ts'
 import type { Resolve, TlsSettings } from './guarded-lookup.ts'
 import type { AddressPolicy } from './ip-ranges.ts'
@@ -13,6 +12,7 @@ import { Proxies } from './proxies.ts'
 import type { ProxySettings } from './proxies.ts'
 import { RemoteError } from './remote-error.ts'
 import type { RemoteFailure } from './remote-error.ts'
+import type { RequestMetrics } from './request-metrics.ts'
 
 /** One request to another server. */
 export interface FetchOptions {
@@ -74,25 +74,21 @@ export class GuardedClient {
   readonly #tls: TlsSettings
   readonly #resolve: Resolve
   readonly #pools = new Map<AddressPolicy, Pools>()
-  readonly #requests: CounterMetric<'method'> | undefined
-  readonly #responses: CounterMetric<'method' | 'code'> | undefined
+  readonly #metrics: RequestMetrics | undefined
 
   /**
    * @param policy of all requests that bring none
    * @param resolve name resolution; the system's by default
    */
   constructor({ policy, proxies, userAgent, tls = {}, resolve = systemResolve, metrics }: {
-    policy: AddressPolicy, proxies: ProxySettings, userAgent: string, tls?: TlsSettings, resolve?: Resolve, metrics?: Metrics,
+    policy: AddressPolicy, proxies: ProxySettings, userAgent: string, tls?: TlsSettings, resolve?: Resolve, metrics?: RequestMetrics,
   }) {
     this.#policy = policy
     this.#proxies = new Proxies(proxies)
     this.#userAgent = userAgent
     this.#tls = tls
     this.#resolve = resolve
-    this.#requests = metrics?.counter({ name: 'synapse_http_client_requests_total', help: 'Requests to other servers', labels: ['method'] })
-    this.#responses = metrics?.counter({
-      name: 'synapse_http_client_responses_total', help: 'Answers of other servers', labels: ['method', 'code'],
-    })
+    this.#metrics = metrics
   }
 
   /** Sends a request and reads the whole answer, whatever its status. */
@@ -135,14 +131,14 @@ export class GuardedClient {
   async #hop(
     { url, method, headers, body }: Hop, { policy = this.#policy }: FetchOptions, signal: AbortSignal,
   ): Promise<Dispatcher.ResponseData> {
-    this.#requests?.add({ method })
+    this.#metrics?.sent(method)
     try {
       const dispatcher = await this.#dispatcher(url, policy)
       signal.throwIfAborted()
       const answer = await send(url, {
         dispatcher, method, headers, signal, ...(body === undefined ? {} : { body }), headersTimeout: 0, bodyTimeout: 0,
       })
-      this.#responses?.add({ method, code: String(answer.statusCode) })
+      this.#metrics?.answered(method, answer.statusCode)
       return answer
     } catch (error) {
       throw remoteError(error, url.href)

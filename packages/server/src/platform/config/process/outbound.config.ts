@@ -16,8 +16,8 @@ export const outboundOptions = options({
   }),
   ip_range_whitelist: option(list(string), { default: [], doc: 'Exceptions to the blacklist.', effective: true }),
   federation_ip_range_blacklist: option(list(string), {
-    doc: 'Federation ip range blacklist.',
-    effective: false,
+    doc: 'Address ranges that requests to other homeservers must not reach; takes the place of ip_range_blacklist for them.',
+    effective: true,
     deprecated: { since: '1.25', instead: 'Use ip_range_blacklist' },
   }),
   http_proxy: option(string, { doc: 'Outbound proxy for http targets; overrides env.', effective: true }),
