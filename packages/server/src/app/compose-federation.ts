@@ -1,29 +1,20 @@
 /** Builds what talks to other homeservers: discovery, the signing client, their keys and ours. */
 import type { EventSigner } from '@myelin/protocol/events/build.ts'
-import { compileGlob } from '@myelin/protocol/acl/glob.ts'
 import type { ServerKey } from '@myelin/protocol/federation/server-keys.ts'
-import type { ServerName } from '@myelin/protocol/ids/ids.ts'
 import { isServerName } from '@myelin/protocol/ids/server-name.ts'
 import { KeyRing } from '#engine/key-ring.ts'
 import { Destinations } from '#features/federation/destinations.ts'
-import { Federation } from '#features/federation/federation.ts'
 import { InboundPace, type PaceRules } from '#features/federation/inbound-pace.ts'
-import { ServerDiscovery } from '#features/federation/server-discovery.ts'
-import { ServerPolicy } from '#features/federation/server-policy.ts'
 import { RequestSignatures } from '#features/federation/signatures.ts'
 import { directSource, notarySource, type Notary } from '#features/server-keys/key-sources.ts'
 import { ServerKeys } from '#features/server-keys/server-keys.ts'
 import type { CacheBudget } from '#platform/cache/cache.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Database } from '#platform/db/database.ts'
-import type { GuardedClient } from '#platform/fetch/guarded-client.ts'
-import type { TlsSettings } from '#platform/fetch/guarded-lookup.ts'
-import { RequestMetrics } from '#platform/fetch/request-metrics.ts'
-import { systemResolveService } from '#platform/fetch/service-records.ts'
 import type { ServerAuthenticator, ServerPace } from '#platform/http/requester.ts'
 import type { Logger } from '#platform/log/logger.ts'
 import type { Metrics } from '#platform/metrics/metrics.ts'
-import { composeOutbound } from './compose-outbound.ts'
+import { composeFederationClient } from './compose-federation-client.ts'
 import type { Config, LoadedConfig } from './config.ts'
 import { usableKeys } from './signer.ts'
 import { serverVersion } from './version.ts'
@@ -45,19 +36,14 @@ const neverExpires = Number.MAX_SAFE_INTEGER
 
 /** Services of federation. */
 export async function composeFederation(inputs: Inputs) {
-  const { loaded, config, database, caches, clock, signer } = inputs
+  const { loaded, config, database, caches, clock } = inputs
   const serverName = config.server_name
   const tuning = config.federation
-  const policy = new ServerPolicy(config.federation_domain_whitelist)
-  const discovery = new ServerDiscovery({ clock, resolveService: systemResolveService })
   const destinations = await Destinations.open({
     database, clock, random: Math.random,
     rules: { minIntervalMs: tuning.destination_min_retry_interval, multiplier: tuning.destination_retry_multiplier, maxIntervalMs: tuning.destination_max_retry_interval },
   })
-  const federation = new Federation({
-    signer, clock, policy, discovery, destinations, clientFor: clientsOf(inputs),
-    rules: { timeoutMs: tuning.client_timeout, retries: tuning.max_short_retries, longestRetryDelayMs: tuning.max_short_retry_delay },
-  })
+  const { policy, federation } = composeFederationClient(inputs, destinations)
 
   const keys = usableKeys(loaded.signingKeys)
   const keyRing = new KeyRing({
@@ -78,20 +64,6 @@ export async function composeFederation(inputs: Inputs) {
     shownWhitelist: config.federation_whitelist_endpoint_enabled ? policy : undefined,
     implementation: { name: 'Myelin', version: serverVersion },
   }
-}
-
-/** The client for each server: without a check of certificates for those that the operator trusts. */
-function clientsOf(inputs: Inputs): (serverName: ServerName) => GuardedClient {
-  const { config, loaded } = inputs
-  const minVersion = config.federation_client_minimum_tls_version === '1' ? 'TLSv1' : (`TLSv${config.federation_client_minimum_tls_version}` as const)
-  const authorities = loaded.federationAuthorities
-  const tls: TlsSettings = { minVersion, ...(authorities.length > 0 ? { ca: authorities } : {}) }
-  const metrics = new RequestMetrics(inputs.metrics, 'synapse_http_matrixfederationclient')
-  const common = { metrics, denied: config.federation_ip_range_blacklist ?? config.ip_range_blacklist }
-  const unchecked = composeOutbound(inputs, { ...common, tls: { ...tls, rejectUnauthorized: false } })
-  const checked = config.federation_verify_certificates ? composeOutbound(inputs, { ...common, tls }) : unchecked
-  const trusted = config.federation_certificate_verification_whitelist.map(compileGlob)
-  return (serverName) => (trusted.some((glob) => glob.matches(serverName)) ? unchecked : checked)
 }
 
 function paceRulesOf({ rc_federation: rules }: Config): PaceRules {

@@ -11,6 +11,7 @@ Commands:
   hash-password         print the hash of a password
   generate-signing-key  print or write a new signing key
   db                    status, upgrade or roll back the database's schema
+  federation            check whether this server and another one can talk
   help [COMMAND]        show this, or the flags of a command
   --version             show the version`
 
@@ -67,6 +68,15 @@ const texts = new Map([
     `Usage: myelin generate-signing-key [-o FILE]
 
   -o, --output_file FILE  file to write; must not exist. Default: standard output`,
+  ],
+  [
+    'federation',
+    `Usage: myelin federation check SERVER [-c CONFIG]
+
+  Finds the server, connects to it, compares clocks, reads its keys and sends it a signed request, and says what fails and why.
+  The name of this server itself shows how others find it.
+
+  -c, --config-path FILE  configuration of this server. Default: homeserver.yaml`,
   ],
 ])
 

@@ -41,6 +41,10 @@ const commands: ReadonlyMap<string, Command> = new Map<string, Command>([
     const { dbCommand } = await import('./db.ts')
     return dbCommand(args, (line) => terminal.print(line))
   }],
+  ['federation', async (args, terminal) => {
+    const { federationCommand } = await import('./federation.ts')
+    return federationCommand(args, terminal)
+  }],
 ])
 
 /**

@@ -10,9 +10,15 @@ import type { Clock } from '#platform/clock.ts'
 import type { GuardedClient, RemoteContent } from '#platform/fetch/guarded-client.ts'
 import { RemoteError } from '#platform/fetch/remote-error.ts'
 
-interface Known {
-  /** Undefined where the host delegates to nobody. */
+/** What a host says of who serves it. */
+export interface Delegated {
+  /** Undefined where the host delegates to nobody, or gives no valid answer. */
   readonly server: string | undefined
+  /** What came in place of a server, for people; '' where there is one. */
+  readonly reason: string
+}
+
+interface Known extends Delegated {
   readonly untilTs: number
   /** In a row. */
   readonly failures: number
@@ -27,44 +33,50 @@ const mostHosts = 10_000
 export class Delegation {
   readonly #clock: Clock
   readonly #known = new Map<string, Known>()
-  readonly #asking = new Map<string, Promise<string | undefined>>()
+  readonly #asking = new Map<string, Promise<Delegated>>()
 
   constructor(clock: Clock) {
     this.#clock = clock
   }
 
   /**
-   * The server name that a host delegates to; undefined where it does not, or gives no valid answer.
+   * The server name that a host delegates to.
    * @param host a DNS name without port
    */
-  async of(host: string, client: Pick<GuardedClient, 'fetch'>): Promise<string | undefined> {
+  async of(host: string, client: Pick<GuardedClient, 'fetch'>): Promise<Delegated> {
     const known = this.#known.get(host)
-    if (known && this.#clock.now() < known.untilTs) return known.server
+    if (known && this.#clock.now() < known.untilTs) return known
     const asking = this.#asking.get(host) ?? this.#ask(host, client).finally(() => this.#asking.delete(host))
     this.#asking.set(host, asking)
     return asking
   }
 
-  async #ask(host: string, client: Pick<GuardedClient, 'fetch'>): Promise<string | undefined> {
+  async #ask(host: string, client: Pick<GuardedClient, 'fetch'>): Promise<Delegated> {
     const before = this.#known.get(host)
     const now = this.#clock.now()
     const answer = await answerOf(host, client)
-    const server = answer && delegatedServer(answer)
+    const server = answer instanceof RemoteError ? undefined : delegatedServer(answer)
     const failures = server === undefined ? (before?.failures ?? 0) + 1 : 0
-    const lifeMs = answer && server !== undefined ? lifeOf(answer, now) : Math.min(hourMs, 60_000 * 2 ** Math.min(failures - 1, 10))
+    const lifeMs = !(answer instanceof RemoteError) && server !== undefined ? lifeOf(answer, now) : Math.min(hourMs, 60_000 * 2 ** Math.min(failures - 1, 10))
+    const known = { server, reason: server === undefined ? reasonOf(answer) : '', failures, untilTs: now + lifeMs }
     if (this.#known.size >= mostHosts) this.#known.clear()
-    this.#known.set(host, { server, failures, untilTs: now + lifeMs })
-    return server
+    this.#known.set(host, known)
+    return known
   }
 }
 
-async function answerOf(host: string, client: Pick<GuardedClient, 'fetch'>): Promise<RemoteContent | undefined> {
+async function answerOf(host: string, client: Pick<GuardedClient, 'fetch'>): Promise<RemoteContent | RemoteError> {
   try {
     return await client.fetch(`https://${host}/.well-known/matrix/server`, { maxRedirects: 5, maxBytes: 50 * 1024, timeoutMs: 10_000 })
   } catch (error) {
-    if (error instanceof RemoteError) return undefined
+    if (error instanceof RemoteError) return error
     throw error
   }
+}
+
+function reasonOf(answer: RemoteContent | RemoteError): string {
+  if (answer instanceof RemoteError) return answer.message
+  return answer.status === 200 ? 'It is no JSON object whose "m.server" is the name of a server.' : `It was answered with the status ${answer.status}.`
 }
 
 function delegatedServer({ status, body }: RemoteContent): string | undefined {

@@ -56,12 +56,15 @@ export interface RequestRules {
   readonly longestRetryDelayMs: number
 }
 
+/** Which servers may be asked, and who is told whether they answer. */
+export type AskedServers = Pick<Destinations, 'mayAsk' | 'failed' | 'answered'>
+
 interface Needs {
   readonly signer: EventSigner
   readonly clock: Clock
   readonly policy: ServerPolicy
   readonly discovery: ServerDiscovery
-  readonly destinations: Destinations
+  readonly destinations: AskedServers
   /** The client for a server, by whether its certificate is to be checked. */
   readonly clientFor: (serverName: ServerName) => GuardedClient
   readonly rules: RequestRules

@@ -27,7 +27,7 @@ function discovery({ wellKnown = () => undefined, records = {} }: {
   const found = new ServerDiscovery({
     clock, resolveService: async (name) => (records[name] ?? []).map(([target, port, priority, weight]) => ({ name: target, port, priority, weight })),
   })
-  return { clock, asked, find: (name: string) => found.addressesOf(name as ServerName, client) }
+  return { clock, asked, find: (name: string) => found.addressesOf(name as ServerName, client), explain: async (name: string) => (await found.find(name as ServerName, client)).delegated }
 }
 
 function delegatingTo(server: string, headers: Record<string, string> = {}) {
@@ -108,4 +108,14 @@ test('a host that does not answer is asked less and less often, up to once an ho
     await find('a.example')
   }
   assert.equal(asked.length, 33)
+})
+
+test('why a host delegates to nobody is said in words', async () => {
+  const cases: [WellKnown, string][] = [
+    [undefined, 'refused'], [{ status: 404, body: '' }, 'It was answered with the status 404.'],
+    [{ body: '{"m.server": 5}' }, 'It is no JSON object whose "m.server" is the name of a server.'],
+  ]
+  for (const [answer, reason] of cases) assert.deepEqual((await discovery({ wellKnown: () => answer }).explain('a.example'))?.reason, reason)
+  assert.equal((await discovery({ wellKnown: delegatingTo('m.example:1') }).explain('a.example'))?.server, 'm.example:1')
+  assert.equal(await discovery({}).explain('a.example:1'), undefined)
 })

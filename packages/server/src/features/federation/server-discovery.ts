@@ -9,7 +9,7 @@ import { parseServerName, type ServerNameParts } from '@myelin/protocol/ids/serv
 import type { Clock } from '#platform/clock.ts'
 import type { GuardedClient } from '#platform/fetch/guarded-client.ts'
 import type { ResolveService } from '#platform/fetch/service-records.ts'
-import { Delegation } from './delegation.ts'
+import { Delegation, type Delegated } from './delegation.ts'
 
 /** Where to connect, and as whom the server there must identify itself. */
 export interface ServerAddress {
@@ -17,6 +17,13 @@ export interface ServerAddress {
   readonly origin: string
   /** The `Host` header, whose name the certificate must be valid for. */
   readonly host: string
+}
+
+/** Where a server was found. */
+export interface FoundServer {
+  /** What its host said of who serves it; undefined where the name itself says where it is. */
+  readonly delegated: Delegated | undefined
+  readonly addresses: readonly ServerAddress[]
 }
 
 interface Needs {
@@ -43,13 +50,18 @@ export class ServerDiscovery {
    * @param client asks for its delegation
    */
   async addressesOf(serverName: ServerName, client: Pick<GuardedClient, 'fetch'>): Promise<readonly ServerAddress[]> {
+    return (await this.find(serverName, client)).addresses
+  }
+
+  /** As `addressesOf`, with what led to them. */
+  async find(serverName: ServerName, client: Pick<GuardedClient, 'fetch'>): Promise<FoundServer> {
     const parts = parseServerName(serverName)
-    if (parts === undefined) return []
-    if (isPlain(parts)) return [plainAddress(serverName, parts)]
+    if (parts === undefined) return { delegated: undefined, addresses: [] }
+    if (isPlain(parts)) return { delegated: undefined, addresses: [plainAddress(serverName, parts)] }
     const delegated = await this.#delegation.of(parts.host, client)
-    const target = delegated === undefined ? undefined : parseServerName(delegated)
-    if (delegated === undefined || target === undefined) return this.#byRecords(parts.host)
-    return isPlain(target) ? [plainAddress(delegated, target)] : this.#byRecords(target.host)
+    const target = delegated.server === undefined ? undefined : parseServerName(delegated.server)
+    if (delegated.server === undefined || target === undefined) return { delegated, addresses: await this.#byRecords(parts.host) }
+    return { delegated, addresses: isPlain(target) ? [plainAddress(delegated.server, target)] : await this.#byRecords(target.host) }
   }
 
   /** The hosts of the SRV records of a name, else the name itself. */
