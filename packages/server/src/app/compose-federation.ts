@@ -5,6 +5,7 @@ import { isServerName } from '@myelin/protocol/ids/server-name.ts'
 import { KeyRing } from '#engine/key-ring.ts'
 import { Destinations } from '#features/federation/destinations.ts'
 import { InboundPace, type PaceRules } from '#features/federation/inbound-pace.ts'
+import { Reconnecting } from '#features/federation/reconnecting.ts'
 import { RequestSignatures } from '#features/federation/signatures.ts'
 import { directSource, notarySource, type Notary } from '#features/server-keys/key-sources.ts'
 import { ServerKeys } from '#features/server-keys/server-keys.ts'
@@ -57,10 +58,12 @@ export async function composeFederation(inputs: Inputs) {
 
   const signatures = new RequestSignatures({ serverName, keyRing, clock, policy, destinations })
   const authenticateServer: ServerAuthenticator = (request) => signatures.originOf(request)
+  const reconnecting = new Reconnecting({ federation, logger: inputs.logger('synapse.federation.federation_client') })
+  inputs.stack.defer(() => reconnecting.settled())
   const pace = new InboundPace({ clock, rules: paceRulesOf(config), metrics: inputs.metrics })
   const paceServer: ServerPace = (origin, signal) => pace.enter(origin, signal)
   return {
-    federation, destinations, keyRing, serverKeys, authenticateServer, paceServer,
+    federation, destinations, reconnecting, keyRing, serverKeys, authenticateServer, paceServer,
     shownWhitelist: config.federation_whitelist_endpoint_enabled ? policy : undefined,
     implementation: { name: 'Myelin', version: serverVersion },
   }

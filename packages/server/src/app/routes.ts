@@ -1,4 +1,5 @@
 /** All endpoints of the server, list by list. */
+import { federationAdminRoutes } from '#features/federation/federation.admin.routes.ts'
 import { federationRoutes } from '#features/federation/federation.routes.ts'
 import { serverKeysRoutes } from '#features/server-keys/server-keys.routes.ts'
 import { keyBackupRoutes } from '#features/key-backup/key-backup.routes.ts'
@@ -53,6 +54,7 @@ import { registrationAdminEndpoints } from '#features/registration/registration.
 
 export const endpoints = [
   ...federationRoutes,
+  ...federationAdminRoutes,
   ...serverKeysRoutes,
   ...accountsEndpoints,
   ...moderationRoutes,

@@ -1,8 +1,9 @@
 /** Which other servers do not answer, and when each may be asked again. */
+import { MatrixError, refuse } from '@myelin/protocol/errors.ts'
 import type { ServerName } from '@myelin/protocol/ids/ids.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Database } from '#platform/db/database.ts'
-import { DestinationsStore, type DestinationRow } from './destinations.store.ts'
+import { DestinationsStore, type DestinationPage, type DestinationRow } from './destinations.store.ts'
 
 /** `federation.destination_*`, in ms. */
 export interface BackoffRules {
@@ -54,6 +55,25 @@ export class Destinations {
   /** Notes a sign of life: an answer of a server, or a request of it. */
   async answered(server: ServerName): Promise<void> {
     if (this.#failing.has(server)) await this.#put({ destination: server, failure_ts: null, retry_last_ts: 0, retry_interval: 0 })
+  }
+
+  /** A page of the known servers, and how many there are. */
+  list(page: DestinationPage): Promise<{ readonly rows: DestinationRow[]; readonly total: number }> {
+    return this.#store.page(page)
+  }
+
+  /** What is known of a server. @throws M_NOT_FOUND */
+  async require(serverName: string): Promise<DestinationRow> {
+    const row = await this.#store.byName(serverName)
+    if (row === undefined) throw refuse('M_NOT_FOUND', 'Unknown destination')
+    return row
+  }
+
+  /** Lets a server be asked again at once. @throws M_NOT_FOUND, 400 M_UNKNOWN where it may be asked already */
+  async reset(serverName: string): Promise<void> {
+    const row = await this.require(serverName)
+    if (row.retry_last_ts === 0) throw new MatrixError(400, 'M_UNKNOWN', 'This server is not being left alone: there is nothing to reset.')
+    await this.#put({ ...row, failure_ts: null, retry_last_ts: 0, retry_interval: 0 })
   }
 
   async #put(row: DestinationRow): Promise<void> {

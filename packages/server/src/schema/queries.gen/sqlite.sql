@@ -141,6 +141,9 @@ select * from "delayed_events" where "user_id" = ? and "send_ts" is not null ord
 -- delayedEvents.scheduledStates
 select "delay_id", "user_id", "room_nid", "event_type", "state_key" from "delayed_events" where "send_ts" is not null and "state_key" is not null;
 
+-- destinations.byName
+select * from "destinations" where "destination" = ?;
+
 -- destinations.failing
 select * from "destinations" where "retry_interval" > ?;
 
