@@ -16,9 +16,12 @@ export async function multipartReply(content: ServedContent): Promise<RawReply> 
   const disposition = dispositionOf(content.type, content.fileName)
   const before = [`--${boundary}`, 'Content-Type: application/json', '', '{}', `--${boundary}`, `Content-Type: ${content.type}`, `Content-Disposition: ${disposition}`, '', ''].join('\r\n')
   const after = `\r\n--${boundary}--\r\n`
+  const body = Readable.from(framed(before, stream, after), { objectMode: false })
+  // Where nobody reads the body, its parts are never begun, and the file would stay open.
+  body.once('close', () => stream.destroy())
   return new RawReply({
     headers: { 'Content-Type': `multipart/mixed; boundary=${boundary}`, 'Content-Length': before.length + content.sizeBytes + after.length, 'Cache-Control': 'no-store' },
-    body: Readable.from(framed(before, stream, after), { objectMode: false }),
+    body,
   })
 }
 

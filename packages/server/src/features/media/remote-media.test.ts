@@ -1,5 +1,6 @@
 /** Content of other servers: honest ones, older ones and hostile ones. */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { existsSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -14,6 +15,7 @@ import type { TestClient } from '#test/kit/test-client.ts'
 import { TestClock } from '#test/kit/test-clock.ts'
 import type { TestServer, TestServerOptions } from '#test/kit/test-server.ts'
 import { fileNameOf } from './file-name.ts'
+import { multipartReply } from './multipart-reply.ts'
 
 const download = '/_matrix/client/v1/media/download'
 const legacy = '/_matrix/media/v3/download'
@@ -65,6 +67,12 @@ test('content of another server is fetched once and kept', async (t) => {
   await alice.get(`${path}?allow_remote=false`).fails(404, 'M_NOT_FOUND')
 })
 
+test('a refusal of the other server is that of all who wait', async (t) => {
+  const { alice, path, serve } = await scene(t)
+  serve(() => [429, { errcode: 'M_LIMIT_EXCEEDED', error: 'x' }])
+  await Promise.all(Array.from({ length: 5 }, () => alice.get(path).fails(429, 'M_LIMIT_EXCEEDED')))
+})
+
 test('content whose file was deleted is fetched again', async (t) => {
   const { server, remote, alice, path, serve } = await scene(t)
   serve(() => parts())
@@ -85,6 +93,8 @@ test('between two servers, also content that comes later and thumbnails', async 
   assert.equal(got.headers.get('content-disposition'), "inline; filename*=utf-8''%E2%98%95.png")
   const thumbnail = await alice.get(`/_matrix/client/v1/media/thumbnail/${id}?width=96&height=96&method=crop`)
   assert.equal(`${thumbnail.status} ${thumbnail.headers.get('content-type')}`, '200 image/png')
+  const small = await federatingServer(t, { config: 'max_image_pixels: 1000\n' })
+  await (await small.register('carol')).get(`/_matrix/client/v1/media/thumbnail/${id}?width=96&height=96`).fails(502, 'M_TOO_LARGE')
   const direct = await alice.get(`/_matrix/client/v1/media/thumbnail/${await upload(await picture(500, 500), 'image/png')}?width=32&height=32&method=crop`)
   assert.equal(direct.status, 200)
   const reserved = String((await bob.post('/_matrix/media/v1/create', {}).ok())['content_uri']).slice(6)
@@ -248,6 +258,37 @@ test('who is refused by a limit does not fail others that wait for the same cont
   answer()
   await assert.rejects(poor, /Too many requests/)
   assert.equal((await rich).sizeBytes, 6000)
+})
+
+test('one address has so many downloads at once, and leaves room for others', async (t) => {
+  const { server, remote } = await scene(t)
+  let release = (): void => undefined
+  const held = new Promise<void>((resolve) => { release = resolve })
+  const ids = Array.from({ length: 51 }, (_, index) => `m${index}`)
+  for (const id of ids) {
+    remote.on('GET', `/_matrix/federation/v1/media/download/${id}`, async () => {
+      await held
+      return parts()
+    })
+  }
+  const request = (mediaId: string, ip: string) => server.services.media.content({
+    serverName: remote.serverName, mediaId, allowRemote: true, timeoutMs: 0, authenticated: true, ip, signal: new AbortController().signal,
+  })
+  const results = ids.map((id) => request(id, '192.0.2.1').then(() => 'served', () => 'refused'))
+  assert.equal(await Promise.race(results), 'refused')
+  const other = request('m50', '192.0.2.2')
+  release()
+  assert.equal((await other).sizeBytes, 5)
+  assert.equal((await Promise.all(results)).filter((result) => result === 'served').length, 50)
+  assert.equal((await request('m50', '192.0.2.1')).sizeBytes, 5)
+})
+
+test('a part that nobody reads leaves no file open', async () => {
+  const content = Readable.from(['x'])
+  const { body } = await multipartReply({ type: 'text/plain', sizeBytes: 1, fileName: undefined, digest: 'x', read: async () => content })
+  assert.ok(body instanceof Readable)
+  body.destroy()
+  await once(content, 'close')
 })
 
 test('servers whose media is refused, and servers that this one does not talk to', async (t) => {

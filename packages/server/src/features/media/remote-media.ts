@@ -45,8 +45,9 @@ interface Needs {
 
 /** Name of the limit of bytes that an address may have fetched (`remote_media_download_*`). */
 export const remoteBytesLimit = 'remote_media_download'
-/** At most so many downloads run at once. */
+/** At most so many downloads run at once, and so many for one address. */
 const mostDownloads = 200
+const mostForOne = 50
 /** Longer names are no names of folders. */
 const longestServerName = 255
 const longestWaitMs = 60_000
@@ -55,6 +56,8 @@ export class RemoteMediaCache implements RemoteMedia {
   readonly #needs: Needs
   /** Downloads that run, so that nothing is fetched twice. */
   readonly #running = new Map<string, Promise<void>>()
+  /** How many of them each address has begun. */
+  readonly #begunBy = new Map<string, number>()
 
   constructor(needs: Needs) {
     this.#needs = needs
@@ -70,7 +73,12 @@ export class RemoteMediaCache implements RemoteMedia {
       contentName: remoteContentName(placeOf(row)), thumbnailFolder: remoteThumbnailFolder(placeOf(row)),
       kept: this.#needs.store.thumbnailsOf(keyOf(row)), original: this.#contentOf(row),
     }
-    return this.#needs.thumbnails.of(source, wanted)
+    try {
+      return await this.#needs.thumbnails.of(source, wanted)
+    } catch (error) {
+      // A picture that is too large is here the other server's, not the client's.
+      throw error instanceof MatrixError && error.errcode === 'M_TOO_LARGE' ? new MatrixError(502, error.errcode, error.message) : error
+    }
   }
 
   /** The row of content that the request may see, fetched where it is not there. */
@@ -83,7 +91,9 @@ export class RemoteMediaCache implements RemoteMedia {
     let row = await store.byKey(key)
     if (row === undefined) {
       if (isFrozen) throw notFound()
-      await this.#fetchOnce(key.origin, request)
+      await this.#fetchOnce(key.origin, request).catch((error: unknown) => {
+        throw refusalOf(error, settings.maxBytes)
+      })
       row = await store.byKey(key)
     }
     if (row === undefined || row.quarantined_by !== null || (isFrozen && row.authenticated === 1)) throw notFound()
@@ -104,23 +114,30 @@ export class RemoteMediaCache implements RemoteMedia {
         if (!(error instanceof MatrixError && error.errcode === 'M_LIMIT_EXCEEDED')) throw error
       }
     }
-    if (this.#running.size >= mostDownloads) throw refuse('M_LIMIT_EXCEEDED', 'Too much content is being fetched from other servers. Try again in a moment.', { retry_after_ms: 5000 })
-    const fetching = this.#fetch(origin, request).finally(() => this.#running.delete(name))
+    const payer = addressKey(request.ip)
+    const begun = this.#begunBy.get(payer) ?? 0
+    if (this.#running.size >= mostDownloads || begun >= mostForOne) {
+      throw refuse('M_LIMIT_EXCEEDED', 'Too much content is being fetched from other servers. Try again in a moment.', { retry_after_ms: 5000 })
+    }
+    this.#begunBy.set(payer, begun + 1)
+    const fetching = this.#fetch(origin, request, payer).finally(() => this.#ended(name, payer))
     this.#running.set(name, fetching)
     await fetching
   }
 
-  async #fetch(origin: ServerName, { mediaId, timeoutMs, ip }: MediaRequest): Promise<void> {
-    const { download, limits, settings } = this.#needs
-    const payer = addressKey(ip)
+  #ended(name: string, payer: string): void {
+    this.#running.delete(name)
+    const left = (this.#begunBy.get(payer) ?? 1) - 1
+    if (left === 0) this.#begunBy.delete(payer)
+    else this.#begunBy.set(payer, left)
+  }
+
+  async #fetch(origin: ServerName, { mediaId, timeoutMs }: MediaRequest, payer: string): Promise<void> {
+    const { download, limits } = this.#needs
     limits.assertAllowed(remoteBytesLimit, payer)
-    try {
-      const coming = await download.open(origin, mediaId, Math.min(timeoutMs, longestWaitMs))
-      const staged = await this.#receive(coming, payer)
-      await this.#keep({ origin, mediaId }, coming, staged)
-    } catch (error) {
-      throw refusalOf(error, settings.maxBytes)
-    }
+    const coming = await download.open(origin, mediaId, Math.min(timeoutMs, longestWaitMs))
+    const staged = await this.#receive(coming, payer)
+    await this.#keep({ origin, mediaId }, coming, staged)
   }
 
   async #receive(coming: Download, payer: string): Promise<StagedBlob> {
