@@ -35,6 +35,7 @@ export async function composeDelayedEvents(inputs: Inputs) {
   engine.persister.addParticipant(states)
   const delayedSending = new DelayedSending({ ...inputs, ...engine, logger, store, states })
   const delayedEvents = new DelayedEvents({ ...inputs, ...engine, store, states, sending: delayedSending, longestMs: config.max_event_delay_duration })
+  engine.roomPurging.addParticipant(delayedEvents)
   inputs.accounts.onDeactivated((tx, userId) => delayedEvents.cancelOf(tx, userId))
   const timer = clock.every(hourMs, () => {
     delayedEvents.forget().catch((error: unknown) => logger.error('Could not forget delayed events of long ago.', { error }))

@@ -68,6 +68,7 @@ export function composeDirectory(inputs: Inputs) {
     },
   })
   engine.persister.addParticipant(userDirectory)
+  for (const participant of [directory, relations, userDirectory]) engine.roomPurging.addParticipant(participant)
   profiles.onChanged((userId, profile) => userDirectory.profileChanged(userId, profile))
   stack.defer(() => userDirectory.settled())
   return { directory, directoryRules, roomSummaries, publicRooms, relations, threads, spaces, userDirectory }

@@ -7,6 +7,7 @@ import { EventNumbers } from '#engine/event-numbers.ts'
 import { Events } from '#engine/events.ts'
 import { HistoryPlaces } from '#engine/history-places.ts'
 import { HistoryPurging } from '#engine/history-purging.ts'
+import { LastNumbers } from '#engine/last-numbers.ts'
 import { Memberships } from '#engine/memberships.ts'
 import { Names } from '#engine/names.ts'
 import { Persister } from '#engine/persister.ts'
@@ -15,6 +16,7 @@ import { RedactionPruning } from '#engine/redaction-pruning.ts'
 import { RoomActivity } from '#engine/room-activity.ts'
 import { RoomAccess } from '#engine/room-access.ts'
 import { RoomHeads } from '#engine/room-heads.ts'
+import { RoomPurging } from '#engine/room-purging.ts'
 import { RoomReceiver } from '#engine/room-receiver.ts'
 import { RoomStates } from '#engine/room-states.ts'
 import { RoomTurns } from '#engine/room-turns.ts'
@@ -53,30 +55,34 @@ export async function composeEngine(inputs: {
 }) {
   const { database, caches, clock, signer, serverName } = inputs
   const names = await Names.open({ database, caches })
-  const rooms = await Rooms.open({ database, caches })
-  const eventsStream = new Stream<EventsRow>({ name: 'events', position: await highest(database, 'SELECT max(stream_ordering) AS last FROM events'), ringSize: eventsInMemory })
+  const lastNumbers = new LastNumbers(database)
+  const rooms = await Rooms.open({ database, caches, lastNumbers })
+  const eventsStream = new Stream<EventsRow>({ name: 'events', position: await lastNumbers.above('events_stream', await highest(database, 'SELECT max(stream_ordering) AS last FROM events')), ringSize: eventsInMemory })
   const events = new Events({ database, caches, rooms, stream: eventsStream })
   const roomActivity = new RoomActivity({ events, names, stream: eventsStream })
   const states = new RoomStates({ database, caches, names, events })
-  const memberships = new Memberships({ database, caches, names, rooms, serverName })
+  const memberships = new Memberships({ database, caches, clock, names, rooms, serverName })
   const pruning = new RedactionPruning({ database, clock, events, logger: inputs.logger('synapse.storage.databases.main.censor_events'), periodMs: inputs.redactionRetentionMs })
   inputs.stack.defer(() => pruning.stop())
   const purging = new HistoryPurging({ database, events, names })
   purging.addParticipant(pruning)
   const history = new HistoryPlaces(await highest(database, 'SELECT min(stream_ordering) AS last FROM events'))
   const persister = new Persister({ database, caches, clock, names, rooms, events, states, memberships, stream: eventsStream, pruning, history })
-  const lastEventNid = await highest(database, 'SELECT max(event_nid) AS last FROM events')
+  const lastEventNid = await lastNumbers.above('events', await highest(database, 'SELECT max(event_nid) AS last FROM events'))
   const resolver = new StateResolver({ names, events, states, chainCover: persister.chainCover })
   const heads = new RoomHeads({ events, resolver, persister })
   const turns = new RoomTurns()
   const numbers = new EventNumbers(lastEventNid)
   const writer = new RoomWriter({ clock, rooms, events, states, heads, resolver, turns, numbers, signer, randomId })
   const receiver = new RoomReceiver({ names, events, states, resolver, heads, turns, numbers })
+  const roomPurging = await RoomPurging.open({
+    database, clock, rooms, events, states, memberships, heads, turns, chainCover: persister.chainCover, purging, lastNumbers,
+  })
   const erasure = new Erasure()
   const visibility = new Visibility({ states, memberships, erasure })
   const access = new RoomAccess({ memberships, states, writer, visibility })
   const clientEvents = new ClientEvents({ clock, states, erasure })
-  return { names, rooms, events, states, memberships, eventsStream, persister, writer, receiver, visibility, erasure, access, clientEvents, pruning, purging, roomActivity }
+  return { names, lastNumbers, rooms, events, states, memberships, eventsStream, persister, writer, receiver, visibility, erasure, access, clientEvents, pruning, purging, roomPurging, roomActivity }
 }
 
 async function highest(database: Database, query: string): Promise<number> {

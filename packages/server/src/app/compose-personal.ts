@@ -61,6 +61,7 @@ export async function composePersonal({ config, database, caches, clock, logger,
   const threadSubscriptions = await ThreadSubscriptions.open({ ...needs, threads: receipts, enabled: followsThreads })
   accounts.onDeactivated((tx, userId) => threadSubscriptions.deleteOf(tx, userId))
   const notifications = new Notifications({ ...needs, accountData, pushRules, threadSubscriptions, receipts })
+  for (const participant of [accountData, receipts, threadSubscriptions, notifications]) engine.roomPurging.addParticipant(participant)
   const notificationList = new NotificationList({ ...needs, receipts, notifications })
   const voip = new Voip({ clock, turn: turnOptions(config) })
   const rtcTransports = isExperimental(config, 'msc4143_enabled') ? config.matrix_rtc.transports : undefined

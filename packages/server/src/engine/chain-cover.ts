@@ -53,6 +53,8 @@ export class ChainCover {
   readonly #placesOf: Prepared<{ nids: readonly number[] }, EventAuthChainsTable>
   readonly #tipOf: Prepared<{ chain: number }, { tip: number | null }>
   readonly #linksOf: Prepared<{ chains: readonly number[] }, EventAuthChainLinksTable>
+  readonly #deleteLinks: Prepared<{ nids: readonly number[] }, unknown>
+  readonly #deletePlaces: Prepared<{ nids: readonly number[] }, unknown>
   readonly #range: Prepared<{ chain: number; after: number; upTo: number }, { event_nid: number }>
   readonly #insertPlaces = new BulkInsert<EventAuthChainsTable>(
     'chainCover.insertPlaces', 'event_auth_chains', [['event_nid', 'BIGINT'], ['chain_id', 'BIGINT'], ['sequence_number', 'BIGINT']], '(event_nid) DO NOTHING',
@@ -75,6 +77,10 @@ export class ChainCover {
       db.selectFrom('event_auth_chains').select((eb) => eb.fn.max<number | null>('sequence_number').as('tip')).where('chain_id', '=', chain))
     this.#linksOf = prepare('chainCover.linksOf', ({ chains }) =>
       db.selectFrom('event_auth_chain_links').selectAll().where(anyOf(dialect, sql.ref('origin_chain_id'), chains)))
+    const ofEvents = (nids: readonly number[]) => anyOf(dialect, sql.ref('event_nid'), nids)
+    this.#deleteLinks = prepare('chainCover.deleteLinks', ({ nids }) =>
+      db.deleteFrom('event_auth_chain_links').where('origin_chain_id', 'in', (eb) => eb.selectFrom('event_auth_chains').select('chain_id').where(ofEvents(nids))))
+    this.#deletePlaces = prepare('chainCover.deletePlaces', ({ nids }) => db.deleteFrom('event_auth_chains').where(ofEvents(nids)))
     this.#range = prepare('chainCover.range', ({ chain, after, upTo }) =>
       db.selectFrom('event_auth_chains').select('event_nid').where('chain_id', '=', chain).where('sequence_number', '>', after).where('sequence_number', '<=', upTo))
   }
@@ -98,6 +104,12 @@ export class ChainCover {
       for (const [chain, tip] of tips) this.#tips.set(chain, tip)
       for (const link of links) this.#links.delete(link.origin_chain_id)
     })
+  }
+
+  /** Deletes the places of events, and all links from their chains: for rooms that go as a whole. */
+  async purge(tx: Tx, nids: readonly number[]): Promise<void> {
+    await this.#deleteLinks.run(tx, { nids })
+    await this.#deletePlaces.run(tx, { nids })
   }
 
   /**

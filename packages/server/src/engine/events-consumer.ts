@@ -167,7 +167,8 @@ export class EventsConsumer {
       return { events: found, end: found.length < limit ? upTo : (found.at(-1)?.streamOrdering ?? upTo) }
     }
     const current = await events.byNids(recent.map(({ row }) => row.event.nid))
-    const found = recent.map(({ row: { event } }) => current.get(event.nid) ?? event)
+    // What was deleted since is no longer there.
+    const found = recent.map(({ row: { event } }) => current.get(event.nid)).filter((event) => event !== undefined)
     return { events: found, end: recent.length < limit ? upTo : (recent.at(-1)?.id ?? upTo) }
   }
 

@@ -13,7 +13,8 @@ import type { Room } from './room.ts'
 export interface PurgedEvent {
   readonly nid: number
   readonly eventId: EventId
-  readonly streamOrdering: number
+  /** Undefined for an event that is no part of the timeline. */
+  readonly streamOrdering: number | undefined
 }
 
 /** What is kept about events elsewhere and must go with them. */
@@ -76,12 +77,15 @@ export class HistoryPurging {
     const gone = due.filter((event) => !newest.has(event.event_nid) && !kept.has(event.event_nid))
       .map((event): PurgedEvent => ({ nid: event.event_nid, eventId: event.event_id, streamOrdering: event.stream_ordering }))
     if (gone.length === 0) return 0
-    await database.transaction(async (tx) => {
-      for (const participant of this.#participants) await participant.purged(tx, room, gone)
-      await this.#store.delete(tx, gone.map((event) => event.nid))
-      tx.afterCommit(() => events.forget(gone))
-    })
+    await database.transaction((tx) => this.delete(tx, room, gone))
     return gone.length
+  }
+
+  /** Deletes events with what is kept about them. */
+  async delete(tx: Tx, room: Room, events: readonly PurgedEvent[]): Promise<void> {
+    for (const participant of this.#participants) await participant.purged(tx, room, events)
+    await this.#store.delete(tx, events.map((event) => event.nid))
+    tx.afterCommit(() => this.#needs.events.forget(events))
   }
 
   /** Redactions whose targets stay: without them, the targets would be seen again. */

@@ -1,9 +1,11 @@
 /** Who is in which room: the current memberships of rooms and of users, kept in memory while they are in use. */
 import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import type { Cache, CacheBudget } from '#platform/cache/cache.ts'
+import type { Clock } from '#platform/clock.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
 import { MembershipsStore, type MembershipRow } from './memberships.store.ts'
 import type { Names } from './names.ts'
+import type { RoomPurgeParticipant } from './room-purging.ts'
 import type { Room } from './room.ts'
 import type { Rooms } from './rooms.ts'
 import type { StoredEvent } from './stored-event.ts'
@@ -37,11 +39,12 @@ function isMembershipState(value: unknown): value is MembershipState {
   return typeof value === 'string' && states.includes(value)
 }
 
-export class Memberships {
+export class Memberships implements RoomPurgeParticipant {
   readonly #store: MembershipsStore
   readonly #names: Names
   readonly #rooms: Rooms
   readonly #serverName: string
+  readonly #clock: Clock
   readonly #byUser: Cache<string, Map<number, Membership>>
   readonly #byRoom: Cache<number, Map<string, Membership>>
   readonly #loadingRooms = new Map<number, Promise<Map<string, Membership>>>()
@@ -51,6 +54,7 @@ export class Memberships {
   constructor(needs: {
     readonly database: Database
     readonly caches: CacheBudget
+    readonly clock: Clock
     readonly names: Names
     readonly rooms: Rooms
     readonly serverName: string
@@ -59,6 +63,7 @@ export class Memberships {
     this.#names = needs.names
     this.#rooms = needs.rooms
     this.#serverName = needs.serverName
+    this.#clock = needs.clock
     this.#byUser = needs.caches.cache('memberships_by_user', (map) => 200 + map.size * 120)
     this.#byRoom = needs.caches.cache('memberships_by_room', (map) => 200 + map.size * 120)
   }
@@ -148,8 +153,36 @@ export class Memberships {
     const userNid = await this.#names.find(userId)
     const entry = (await this.ofUser(userId)).get(room.nid)
     if (userNid === undefined || !entry) return
-    await this.#store.setForgotten(tx, userNid, room.nid)
+    await this.#store.setForgotten(tx, userNid, room.nid, this.#clock.now())
     tx.afterCommit(() => this.#apply({ ...entry, forgotten: true }))
+  }
+
+  /** Rooms that every local user who ever was in them has forgotten, the last of them by a time; a page in the order of their numbers. */
+  async forgottenRooms(before: number, after: number, limit: number): Promise<Room[]> {
+    const nids = await this.#store.forgotten(before, after, limit)
+    const rooms = await this.#rooms.byNids(nids)
+    return nids.map((nid) => rooms.get(nid)).filter((room) => room !== undefined)
+  }
+
+  /** Whether `forgottenRooms` would give a room. */
+  async isForgotten(room: Room, before: number): Promise<boolean> {
+    return !(await this.#store.isRemembered(room.nid, before))
+  }
+
+  /** Lets the time begin now for rooms that were forgotten before times were kept. */
+  async noteForgotten(tx: Tx): Promise<void> {
+    await this.#store.noteForgotten(tx, this.#clock.now())
+  }
+
+  async roomPurged(tx: Tx, room: Room, limit: number): Promise<boolean> {
+    const userNids = await this.#store.deleteRoom(tx, room.nid, limit)
+    const userIds = [...(await this.#names.strings(userNids)).values()]
+    tx.afterCommit(() => {
+      this.#generation += 1
+      this.#byRoom.delete(room.nid)
+      for (const userId of userIds) this.#byUser.get(userId)?.delete(room.nid)
+    })
+    return userNids.length === limit
   }
 
   async #change(event: StoredEvent, at: number): Promise<{ entry: Membership; row: MembershipRow } | undefined> {

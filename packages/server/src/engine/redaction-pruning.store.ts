@@ -1,6 +1,8 @@
 /** Queries of `unpruned_redactions`, and the one that overwrites the text of an event. */
+import { sql } from 'kysely'
 import { BulkInsert } from '#platform/db/bulk-insert.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
+import { anyOf } from '#platform/db/dialect.ts'
 import { buildersFor, prepare, type Prepared } from '#platform/db/query.ts'
 import type { Tables, UnprunedRedactionsTable } from '#schema/tables.gen.ts'
 
@@ -13,7 +15,7 @@ export class RedactionPruningStore {
   )
   readonly #due: Prepared<{ before: number; limit: number }, { event_nid: number }>
   readonly #overwrite: Prepared<{ nid: number; json: string }, unknown>
-  readonly #done: Prepared<{ nid: number }, unknown>
+  readonly #done: Prepared<{ nids: readonly number[] }, unknown>
   readonly #isWaiting: Prepared<{ nid: number }, { event_nid: number }>
 
   constructor(database: Database) {
@@ -23,7 +25,7 @@ export class RedactionPruningStore {
       db.selectFrom('unpruned_redactions').select('event_nid').where('redacted_ts', '<=', before).orderBy('redacted_ts').limit(limit))
     this.#overwrite = prepare('redactionPruning.overwrite', ({ nid, json }) => db.updateTable('events').set({ json }).where('event_nid', '=', nid))
     this.#isWaiting = prepare('redactionPruning.isWaiting', ({ nid }) => db.selectFrom('unpruned_redactions').select('event_nid').where('event_nid', '=', nid))
-    this.#done = prepare('redactionPruning.done', ({ nid }) => db.deleteFrom('unpruned_redactions').where('event_nid', '=', nid))
+    this.#done = prepare('redactionPruning.done', ({ nids }) => db.deleteFrom('unpruned_redactions').where(anyOf(database.dialect, sql.ref('event_nid'), nids)))
   }
 
   async insert(tx: Tx, rows: readonly UnprunedRedactionsTable[]): Promise<void> {
@@ -44,7 +46,7 @@ export class RedactionPruningStore {
     await this.#overwrite.run(tx, { nid, json })
   }
 
-  async done(tx: Tx, nid: number): Promise<void> {
-    await this.#done.run(tx, { nid })
+  async done(tx: Tx, nids: readonly number[]): Promise<void> {
+    await this.#done.run(tx, { nids })
   }
 }

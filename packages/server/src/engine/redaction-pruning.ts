@@ -52,7 +52,7 @@ export class RedactionPruning implements PurgeParticipant {
 
   /** Of events that are deleted nothing is left to be overwritten. */
   async purged(tx: Tx, _room: Room, events: readonly PurgedEvent[]): Promise<void> {
-    for (const event of events) await this.#store.done(tx, event.nid)
+    await this.#store.done(tx, events.map((event) => event.nid))
   }
 
   /** Overwrites everything that is due; the timer does it as well. Failures are logged, the next turn tries again. */
@@ -83,8 +83,8 @@ export class RedactionPruning implements PurgeParticipant {
         for (const nid of nids) {
           const event = found.get(nid)
           if (event?.redactedBecause) await this.#store.overwrite(tx, nid, event.json)
-          await this.#store.done(tx, nid)
         }
+        await this.#store.done(tx, nids)
       })
     }
   }

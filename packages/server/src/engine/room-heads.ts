@@ -73,6 +73,11 @@ export class RoomHeads {
     await this.#commits.get(room.nid)
   }
 
+  /** Forgets a room that was deleted. */
+  forget(room: Room): void {
+    this.#heads.delete(room.nid)
+  }
+
   async #load(room: Room): Promise<Head> {
     const rows = await this.#needs.events.store.extremities(room.nid)
     const events = await this.#needs.events.byNids(rows.map((row) => row.event_nid))

@@ -2,7 +2,7 @@
 import type { EventId } from '@myelin/protocol/ids/ids.ts'
 import { isObject, own, type JsonObject } from '@myelin/protocol/json/json.ts'
 import type { Cache, CacheBudget } from '#platform/cache/cache.ts'
-import type { Database } from '#platform/db/database.ts'
+import type { Database, Tx } from '#platform/db/database.ts'
 import type { Events } from './events.ts'
 import type { Names } from './names.ts'
 import type { Room } from './room.ts'
@@ -72,6 +72,24 @@ export class RoomStates implements NodeSource {
     for (const [id, { node }] of nodes) {
       this.#pinned.delete(id)
       if (stored) this.#nodes.set(id, node)
+    }
+  }
+
+  /** Deletes at most `limit` places of a room's current state. @returns whether there may be more */
+  async purgeCurrent(tx: Tx, room: Room, limit: number): Promise<boolean> {
+    return (await this.#store.deleteCurrent(tx, room.nid, limit)) === limit
+  }
+
+  /**
+   * Deletes states with all of their nodes, also those that other states share: for rooms that go as a whole. What is below a node that is gone is gone
+   * as well, because each transaction takes all that its states reach.
+   */
+  async purgeNodes(tx: Tx, roots: readonly number[]): Promise<void> {
+    const seen = new Set<number>()
+    for (let next = [...new Set(roots)]; next.length > 0;) {
+      for (const id of next) seen.add(id)
+      const contents = await this.#store.deleteNodes(tx, next)
+      next = [...new Set(contents.map(decodeNode).flatMap((node) => ('children' in node ? node.children : [])))].filter((id) => !seen.has(id))
     }
   }
 

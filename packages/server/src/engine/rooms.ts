@@ -4,6 +4,7 @@ import type { RoomId } from '@myelin/protocol/ids/ids.ts'
 import { getRoomVersion, type RoomVersion } from '@myelin/protocol/rooms/versions.ts'
 import type { CacheBudget, Cache } from '#platform/cache/cache.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
+import type { LastNumbers } from './last-numbers.ts'
 import type { Room } from './room.ts'
 import { RoomsStore, type RoomRow } from './rooms.store.ts'
 
@@ -11,6 +12,8 @@ export class Rooms {
   readonly #store: RoomsStore
   readonly #byId: Cache<string, Room>
   readonly #byNid: Cache<number, Room>
+  /** Rooms that are being deleted. */
+  readonly #hidden = new Set<RoomId>()
   #last: number
 
   private constructor(needs: { readonly database: Database; readonly caches: CacheBudget; readonly last: number }) {
@@ -21,17 +24,17 @@ export class Rooms {
   }
 
   /** Opens the rooms of a database. */
-  static async open(needs: { readonly database: Database; readonly caches: CacheBudget }): Promise<Rooms> {
+  static async open(needs: { readonly database: Database; readonly caches: CacheBudget; readonly lastNumbers: LastNumbers }): Promise<Rooms> {
     const [row] = await needs.database.rows<{ last: number | null }>('SELECT max(room_nid) AS last FROM rooms', [])
-    return new Rooms({ ...needs, last: row?.last ?? 0 })
+    return new Rooms({ ...needs, last: await needs.lastNumbers.above('rooms', row?.last) })
   }
 
   /** The room of an id, or undefined where this server never heard of it. */
   async get(roomId: string): Promise<Room | undefined> {
     const cached = this.#byId.get(roomId)
-    if (cached || roomId.includes('\0')) return cached
+    if (cached || roomId.includes('\0')) return this.#shown(cached)
     const row = await this.#store.byId(roomId)
-    return row && this.#remember(row)
+    return this.#shown(row && this.#remember(row))
   }
 
   /** The room of an id. @throws M_NOT_FOUND where this server never heard of it */
@@ -73,8 +76,9 @@ export class Rooms {
     return nids.flatMap((nid) => byNid.get(nid) ?? [])
   }
 
-  /** A room that does not exist yet; it does once `insert` has committed. */
+  /** A room that does not exist yet; it does once `insert` has committed. @throws M_NOT_FOUND while a room of that id is being deleted */
   draft(id: RoomId, version: RoomVersion): Room {
+    if (this.#hidden.has(id)) throw refuse('M_NOT_FOUND', 'This server is just deleting what it had of that room; try again in a while.')
     return { nid: ++this.#last, id, version }
   }
 
@@ -82,6 +86,22 @@ export class Rooms {
   async insert(tx: Tx, room: Room, creatorNid: number, ts: number): Promise<void> {
     await this.#store.insert(tx, { nid: room.nid, roomId: room.id, version: room.version.id, creatorNid, ts })
     tx.afterCommit(() => this.#keep(room))
+  }
+
+  /** Nobody finds a room any more, because it is being deleted; its number can still be read. */
+  hide(room: Room): void {
+    this.#hidden.add(room.id)
+  }
+
+  /** Forgets a room that was deleted; one of its id may be made again. */
+  forget(room: Room): void {
+    this.#hidden.delete(room.id)
+    this.#byId.delete(room.id)
+    this.#byNid.delete(room.nid)
+  }
+
+  #shown(room: Room | undefined): Room | undefined {
+    return room && this.#hidden.has(room.id) ? undefined : room
   }
 
   #remember(row: RoomRow): Room {

@@ -2,6 +2,7 @@
 import { sql } from 'kysely'
 import { BulkInsert } from '#platform/db/bulk-insert.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
+import { PagedDelete } from '#platform/db/paged-delete.ts'
 import { anyOf } from '#platform/db/dialect.ts'
 import { buildersFor, prepare, type Prepared } from '#platform/db/query.ts'
 import type { CurrentStateTable, StateNodesTable, Tables } from '#schema/tables.gen.ts'
@@ -28,6 +29,8 @@ export class StateStore {
     '(room_nid, type_nid, state_key_nid) DO UPDATE SET event_nid = excluded.event_nid',
   )
   readonly #unsetCurrent: Prepared<{ roomNid: number; typeNid: number; stateKeyNid: number }, unknown>
+  readonly #deleteCurrent = new PagedDelete('state.deleteCurrent', 'current_state', 'room_nid', ['type_nid', 'state_key_nid'])
+  readonly #deleteNodes: Prepared<{ ids: readonly number[] }, { content: Uint8Array }>
   readonly #currentByType: Prepared<{ roomNid: number; typeNid: number }, { state_key_nid: number; event_nid: number }>
 
   readonly #currentOfRooms: Prepared<{ roomNids: readonly number[]; typeNids: readonly number[]; stateKeyNid: number }, CurrentOfRoom>
@@ -36,6 +39,7 @@ export class StateStore {
     this.#database = database
     const db = buildersFor<StateTables>(database.dialect)
     this.#nodes = prepare('state.nodes', ({ ids }) => db.selectFrom('state_nodes').selectAll().where(anyOf(database.dialect, sql.ref('node_id'), ids)))
+    this.#deleteNodes = prepare('state.deleteNodes', ({ ids }) => db.deleteFrom('state_nodes').where(anyOf(database.dialect, sql.ref('node_id'), ids)).returning('content'))
     this.#unsetCurrent = prepare('state.unsetCurrent', ({ roomNid, typeNid, stateKeyNid }) =>
       db.deleteFrom('current_state').where('room_nid', '=', roomNid).where('type_nid', '=', typeNid).where('state_key_nid', '=', stateKeyNid))
     this.#currentByType = prepare('state.currentByType', ({ roomNid, typeNid }) =>
@@ -63,6 +67,16 @@ export class StateStore {
 
   async insertNodes(tx: Tx, rows: readonly StateNodesTable[]): Promise<void> {
     await this.#insertNodes.run(tx, rows)
+  }
+
+  /** Deletes nodes. @returns the contents of those that there were */
+  async deleteNodes(tx: Tx, ids: readonly number[]): Promise<Uint8Array[]> {
+    return (await this.#deleteNodes.all(tx, { ids })).map((row) => row.content)
+  }
+
+  /** Deletes current state of a room. @returns how many places, at most `limit` */
+  async deleteCurrent(tx: Tx, roomNid: number, limit: number): Promise<number> {
+    return (await this.#deleteCurrent.run(tx, roomNid, limit)).length
   }
 
   async setCurrent(tx: Tx, rows: readonly CurrentStateTable[]): Promise<void> {

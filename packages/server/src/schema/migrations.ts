@@ -19,10 +19,11 @@ import { federation } from './migrations/0015-federation.ts'
 import { consent } from './migrations/0016-consent.ts'
 import { roomRoots } from './migrations/0017-room-roots.ts'
 import { remoteMedia } from './migrations/0018-remote-media.ts'
+import { roomPurging } from './migrations/0019-room-purging.ts'
 
 export const migrations: readonly Migration[] = [
   rooms, accounts, keys, accountData, messages, media, directory, consumers, toDeviceInboxes, slidingSync, search, threadSubscriptions,
-  keyBackupByRoom, delayedEvents, federation, consent, roomRoots, remoteMedia,
+  keyBackupByRoom, delayedEvents, federation, consent, roomRoots, remoteMedia, roomPurging,
 ]
 
 /** The background updates of all migrations. */

@@ -203,6 +203,11 @@ export interface KeyBackupVersionsTable {
   deleted: Generated<number>
 }
 
+export interface LastNumbersTable {
+  name: string
+  number: number
+}
+
 export interface LocalMediaRepositoryTable {
   media_id: string
   media_type: string | null
@@ -242,6 +247,7 @@ export interface MembershipsTable {
   stream_ordering: number
   is_local: number
   forgotten: Generated<number>
+  forgotten_ts: number | null
 }
 
 export interface NotificationCountsTable {
@@ -390,6 +396,11 @@ export interface RoomPublicationsTable {
   room_nid: number
   network_id: string
   published_ts: number
+}
+
+export interface RoomPurgesTable {
+  room_nid: number
+  begun_ts: number
 }
 
 export interface RoomReportsTable {
@@ -629,6 +640,7 @@ export interface Tables {
   interned_strings: InternedStringsTable
   key_backup_sessions: KeyBackupSessionsTable
   key_backup_versions: KeyBackupVersionsTable
+  last_numbers: LastNumbersTable
   local_media_repository: LocalMediaRepositoryTable
   local_media_repository_thumbnails: LocalMediaRepositoryThumbnailsTable
   login_tokens: LoginTokensTable
@@ -650,6 +662,7 @@ export interface Tables {
   remote_media_cache_thumbnails: RemoteMediaCacheThumbnailsTable
   room_aliases: RoomAliasesTable
   room_publications: RoomPublicationsTable
+  room_purges: RoomPurgesTable
   room_reports: RoomReportsTable
   rooms: RoomsTable
   schema_compat_version: SchemaCompatVersionTable

@@ -1,8 +1,9 @@
 /** Queries of `account_data` and `ignored_users`. */
-import type { UserId } from '@myelin/protocol/ids/ids.ts'
+import type { RoomId, UserId } from '@myelin/protocol/ids/ids.ts'
 import { sql } from 'kysely'
 import type { Database, Tx } from '#platform/db/database.ts'
 import { anyOf } from '#platform/db/dialect.ts'
+import { PagedDelete } from '#platform/db/paged-delete.ts'
 import { buildersFor, prepare, type Prepared, type Runner } from '#platform/db/query.ts'
 import type { Tables } from '#schema/tables.gen.ts'
 
@@ -27,6 +28,7 @@ export class AccountDataStore {
   readonly #changes: Prepared<{ userId: UserId; after: number; upTo: number }, AccountDataEntry>
   readonly #count: Prepared<{ userId: UserId }, { count: number }>
   readonly #set: Prepared<Key & { streamId: number; content: string }, unknown>
+  readonly #deleteScope = new PagedDelete('accountData.deleteScope', 'account_data', `scope <> '' AND scope`, ['user_id', 'account_data_type'])
   readonly #deleteAll: Prepared<{ userId: UserId }, unknown>
   readonly #ignored: Prepared<{ userId: UserId }, { ignored_user_id: string }>
   readonly #ignoring: Prepared<{ userId: string }, { ignorer_user_id: string }>
@@ -96,6 +98,11 @@ export class AccountDataStore {
 
   async set(tx: Tx, userId: UserId, entry: AccountDataEntry, streamId: number): Promise<void> {
     await this.#set.run(tx, { userId, ...entry, streamId })
+  }
+
+  /** Deletes at most `limit` pieces of a room. @returns whether there may be more */
+  async deleteRoom(tx: Tx, roomId: RoomId, limit: number): Promise<boolean> {
+    return (await this.#deleteScope.run(tx, roomId, limit)).length === limit
   }
 
   async deleteAll(tx: Tx, userId: UserId): Promise<void> {

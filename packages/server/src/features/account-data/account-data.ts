@@ -6,6 +6,9 @@
 import { MatrixError, refuse } from '@myelin/protocol/errors.ts'
 import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import { isObject, type JsonObject } from '@myelin/protocol/json/json.ts'
+import type { LastNumbers } from '#engine/last-numbers.ts'
+import type { RoomPurgeParticipant } from '#engine/room-purging.ts'
+import type { Room } from '#engine/room.ts'
 import type { Cache, CacheBudget } from '#platform/cache/cache.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
 import type { Requester } from '#platform/http/requester.ts'
@@ -34,15 +37,17 @@ const entriesLimit = 20_000
 interface Needs {
   readonly database: Database
   readonly caches: CacheBudget
+  readonly lastNumbers: LastNumbers
   /** What has an empty content counts as deleted (MSC3391). */
   readonly deletesEmpty: boolean
 }
 
-export class AccountData {
+export class AccountData implements RoomPurgeParticipant {
   /** Every change, for `/sync`. */
   readonly stream: Stream<AccountDataRow>
   readonly #deletesEmpty: boolean
   readonly #database: Database
+  readonly #lastNumbers: LastNumbers
   readonly #store: AccountDataStore
   readonly #global: Cache<string, ReadonlyMap<string, string>>
   readonly #ignored: Cache<string, ReadonlySet<string>>
@@ -55,6 +60,7 @@ export class AccountData {
     this.stream = stream
     this.#deletesEmpty = needs.deletesEmpty
     this.#database = needs.database
+    this.#lastNumbers = needs.lastNumbers
     this.#store = new AccountDataStore(needs.database)
     this.#global = needs.caches.cache('account_data', (map) => [...map.values()].reduce((sum, content) => sum + content.length + 100, 100))
     this.#ignored = needs.caches.cache('ignored_users', (users) => 100 + users.size * 100)
@@ -62,7 +68,7 @@ export class AccountData {
 
   static async open(needs: Needs): Promise<AccountData> {
     const [row] = await needs.database.rows<{ last: number | null }>('SELECT max(stream_id) AS last FROM account_data', [])
-    return new AccountData(needs, new Stream({ name: 'account_data', position: row?.last ?? 0 }))
+    return new AccountData(needs, new Stream({ name: 'account_data', position: await needs.lastNumbers.above('account_data', row?.last) }))
   }
 
   /** Declares how the account's data of a managed type is read from what is stored under it. */
@@ -123,6 +129,11 @@ export class AccountData {
     await this.#store.setIgnored(tx, userId, [])
     tx.afterCommit(() => this.#ignored.delete(userId))
     await this.#write(tx, userId, { scope: accountScope, type: ignoredUserListType, content: '{"ignored_users":{}}' })
+  }
+
+  async roomPurged(tx: Tx, room: Room, limit: number): Promise<boolean> {
+    await this.#lastNumbers.note(tx, 'account_data', this.stream.position)
+    return this.#store.deleteRoom(tx, room.id, limit)
   }
 
   /** The stored text of a type. */

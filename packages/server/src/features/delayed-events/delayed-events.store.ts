@@ -2,6 +2,7 @@
 import { sql, type Selectable } from 'kysely'
 import type { EventId, UserId } from '@myelin/protocol/ids/ids.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
+import { PagedDelete } from '#platform/db/paged-delete.ts'
 import { buildersFor, prepare, type Prepared } from '#platform/db/query.ts'
 import type { DelayedEventsTable, Tables } from '#schema/tables.gen.ts'
 
@@ -30,6 +31,7 @@ export class DelayedEventsStore {
   readonly #postpone: Prepared<{ delayId: string; sendTs: number }, unknown>
   readonly #finalise: Prepared<{ delayId: string; dueBy: number; now: number; eventId: EventId | null; error: string | null }, { delay_id: string }>
   readonly #cancelOf: Prepared<{ userId: UserId; now: number }, { delay_id: string }>
+  readonly #deleteRoom = new PagedDelete('delayedEvents.deleteRoom', 'delayed_events', 'room_nid', ['delay_id'], 'delay_id')
   readonly #forget: Prepared<{ before: number }, unknown>
 
   constructor(database: Database) {
@@ -118,6 +120,11 @@ export class DelayedEventsStore {
   /** Cancels everything that a user has scheduled. @returns what it was */
   async cancelOf(tx: Tx, userId: UserId, now: number): Promise<string[]> {
     return (await this.#cancelOf.all(tx, { userId, now })).map((row) => row.delay_id)
+  }
+
+  /** Deletes what was to be sent into a room. @returns which, at most `limit` */
+  async deleteRoom(tx: Tx, roomNid: number, limit: number): Promise<string[]> {
+    return (await this.#deleteRoom.run<{ delay_id: string }>(tx, roomNid, limit)).map((row) => row.delay_id)
   }
 
   /** Deletes what was finalised before a moment. */

@@ -7,6 +7,8 @@ import { randomBytes } from 'node:crypto'
 import { MatrixError, refuse, type Errcode } from '@myelin/protocol/errors.ts'
 import type { RoomId, UserId } from '@myelin/protocol/ids/ids.ts'
 import type { Memberships } from '#engine/memberships.ts'
+import type { RoomPurgeParticipant } from '#engine/room-purging.ts'
+import type { Room } from '#engine/room.ts'
 import type { Rooms } from '#engine/rooms.ts'
 import type { DelayedEvent } from '#features/messages/messages.ts'
 import type { Clock } from '#platform/clock.ts'
@@ -37,7 +39,7 @@ const scheduledLimit = 100
 const rememberedMs = 7 * 24 * 3600 * 1000
 const always = Number.MAX_SAFE_INTEGER
 
-export class DelayedEvents {
+export class DelayedEvents implements RoomPurgeParticipant {
   readonly #needs: Needs
 
   constructor(needs: Needs) {
@@ -124,6 +126,15 @@ export class DelayedEvents {
     const row = await this.#needs.store.one(delayId)
     if (row?.user_id !== userId) throw notScheduled()
     return this.#text(row)
+  }
+
+  async roomPurged(tx: Tx, room: Room, limit: number): Promise<boolean> {
+    const { store, states } = this.#needs
+    const deleted = await store.deleteRoom(tx, room.nid, limit)
+    tx.afterCommit(() => {
+      for (const delayId of deleted) states.remove(delayId)
+    })
+    return deleted.length === limit
   }
 
   /** Cancels everything of a user, because the account goes. */

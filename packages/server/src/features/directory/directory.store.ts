@@ -1,6 +1,7 @@
 /** Queries of `room_aliases` and `room_publications`. */
 import type { RoomAlias } from '@myelin/protocol/ids/ids.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
+import { PagedDelete } from '#platform/db/paged-delete.ts'
 import { buildersFor, prepare, type Prepared, type Runner } from '#platform/db/query.ts'
 import type { RoomAliasesTable, RoomPublicationsTable, Tables } from '#schema/tables.gen.ts'
 
@@ -20,6 +21,8 @@ export class DirectoryStore {
   readonly #publish: Prepared<RoomPublicationsTable, unknown>
   readonly #withdraw: Prepared<{ roomNid: number; networkId: string }, unknown>
   readonly #movePublications: Prepared<{ from: number; to: number }, unknown>
+  readonly #deleteAliases = new PagedDelete('directory.deleteAliases', 'room_aliases', 'room_nid', ['alias'])
+  readonly #deletePublications = new PagedDelete('directory.deletePublications', 'room_publications', 'room_nid', ['network_id'])
 
   constructor(database: Database) {
     this.#database = database
@@ -86,6 +89,12 @@ export class DirectoryStore {
 
   async withdraw(tx: Tx, roomNid: number, networkId: string): Promise<void> {
     await this.#withdraw.run(tx, { roomNid, networkId })
+  }
+
+  /** Deletes at most `limit` aliases and publications each. @returns whether there may be more */
+  async deleteRoom(tx: Tx, roomNid: number, limit: number): Promise<boolean> {
+    const [publications, aliases] = [await this.#deletePublications.run(tx, roomNid, limit), await this.#deleteAliases.run(tx, roomNid, limit)]
+    return publications.length === limit || aliases.length === limit
   }
 
   async movePublications(tx: Tx, from: number, to: number): Promise<void> {

@@ -10,6 +10,7 @@ import { parseRoomAlias } from '@myelin/protocol/ids/room-alias.ts'
 import { own, type JsonObject } from '@myelin/protocol/json/json.ts'
 import type { Memberships } from '#engine/memberships.ts'
 import type { RoomAccess } from '#engine/room-access.ts'
+import type { RoomPurgeParticipant } from '#engine/room-purging.ts'
 import type { Room } from '#engine/room.ts'
 import type { Rooms } from '#engine/rooms.ts'
 import type { RoomWriter } from '#engine/room-writer.ts'
@@ -46,7 +47,7 @@ export const ownNetwork = ''
 /** Aliases that one user may have made; application services make as many as they need. */
 const aliasesPerUser = 1000
 
-export class Directory {
+export class Directory implements RoomPurgeParticipant {
   readonly #needs: Needs
   readonly #store: DirectoryStore
   #revision = 0
@@ -173,6 +174,11 @@ export class Directory {
     await this.#store.moveAliases(tx, from.nid, to.nid)
     await this.#store.movePublications(tx, from.nid, to.nid)
     this.#countRevision(tx)
+  }
+
+  async roomPurged(tx: Tx, room: Room, limit: number): Promise<boolean> {
+    this.#countRevision(tx)
+    return this.#store.deleteRoom(tx, room.nid, limit)
   }
 
   async #list(tx: Tx, room: Room, network: string, isPublished: boolean): Promise<void> {

@@ -31,7 +31,7 @@ export const membershipOptions = options({
   rc_third_party_invite: limit(0.2, 10, { doc: '3pid invites.', effective: true }),
   enable_3pid_lookup: option(boolean, { default: true, doc: 'Proxy lookups/invites by 3pid.', effective: true }),
   forget_rooms_on_leave: option(boolean, { default: false, doc: 'Leaving also forgets (m.forget_forced_upon_leave).', effective: true }),
-  forgotten_room_retention_period: option(duration, { doc: 'Purge rooms this long after all local users forgot.', effective: false }),
+  forgotten_room_retention_period: option(duration, { doc: 'Purge rooms this long after all local users forgot.', effective: true }),
   auto_accept_invites: section({
     enabled: option(boolean, { default: false, doc: 'Turns this part of the server on.' }),
     only_for_direct_messages: option(boolean, { default: false, doc: 'Only those to direct chats.' }),

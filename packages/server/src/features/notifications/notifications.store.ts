@@ -2,7 +2,8 @@
 import type { Selectable } from 'kysely'
 import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import { BulkInsert } from '#platform/db/bulk-insert.ts'
-import type { Database } from '#platform/db/database.ts'
+import type { Database, Tx } from '#platform/db/database.ts'
+import { PagedDelete } from '#platform/db/paged-delete.ts'
 import { buildersFor, prepare, type Prepared } from '#platform/db/query.ts'
 import type { NotificationCountsTable, Tables } from '#schema/tables.gen.ts'
 
@@ -15,6 +16,7 @@ export class NotificationsStore {
   readonly #database: Database
   readonly #of: Prepared<Key, CountRow>
   readonly #delete: Prepared<Key, unknown>
+  readonly #deleteRoom = new PagedDelete('notifications.deleteRoom', 'notification_counts', 'room_nid', ['user_id', 'thread_id'])
   readonly #insert = new BulkInsert<CountRow>('notifications.insert', 'notification_counts', [
     ['user_id', 'TEXT'], ['room_nid', 'BIGINT'], ['thread_id', 'TEXT'], ['up_to_stream', 'BIGINT'], ['read_up_to', 'BIGINT'], ['notify_count', 'BIGINT'],
     ['highlight_count', 'BIGINT'],
@@ -32,6 +34,11 @@ export class NotificationsStore {
 
   of(userId: UserId, roomNid: number): Promise<CountRow[]> {
     return this.#of.all(this.#database, { userId, roomNid })
+  }
+
+  /** Deletes at most `limit` counts of a room. @returns whether there may be more */
+  async deleteRoom(tx: Tx, roomNid: number, limit: number): Promise<boolean> {
+    return (await this.#deleteRoom.run(tx, roomNid, limit)).length === limit
   }
 
   /** Puts `rows` in the place of all rows of a user and a room. */

@@ -9,6 +9,7 @@ import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import type { PushOutcome } from '@myelin/protocol/push/evaluate.ts'
 import type { Events } from '#engine/events.ts'
 import type { Memberships } from '#engine/memberships.ts'
+import type { RoomPurgeParticipant } from '#engine/room-purging.ts'
 import type { Room } from '#engine/room.ts'
 import type { RoomWriter } from '#engine/room-writer.ts'
 import type { EventsRow, StoredEvent } from '#engine/stored-event.ts'
@@ -17,7 +18,7 @@ import type { AccountData } from '#features/account-data/account-data.ts'
 import type { PushRules } from '#features/push-rules/push-rules.ts'
 import { mainThread, type ReadPosition, type Receipts } from '#features/receipts/receipts.ts'
 import type { Cache, CacheBudget } from '#platform/cache/cache.ts'
-import type { Database } from '#platform/db/database.ts'
+import type { Database, Tx } from '#platform/db/database.ts'
 import type { Stream } from '#platform/streams/stream.ts'
 import { NotificationsStore } from './notifications.store.ts'
 import { RoomEvaluations, type Evaluate, type FollowedThreads } from './room-evaluation.ts'
@@ -48,7 +49,7 @@ interface Needs {
   readonly receipts: Receipts
 }
 
-export class Notifications {
+export class Notifications implements RoomPurgeParticipant {
   readonly #needs: Needs
   readonly #store: NotificationsStore
   readonly #evaluations: RoomEvaluations
@@ -86,6 +87,10 @@ export class Notifications {
   /** Prepares the evaluation of many events of a room for one user. */
   evaluationOf(userId: UserId, room: Room): Promise<Evaluate> {
     return this.#evaluations.of(userId, room)
+  }
+
+  roomPurged(tx: Tx, room: Room, limit: number): Promise<boolean> {
+    return this.#store.deleteRoom(tx, room.nid, limit)
   }
 
   async #count(key: string, userId: UserId, room: Room, upTo: number): Promise<UnreadCounts> {

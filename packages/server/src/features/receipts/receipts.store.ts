@@ -3,6 +3,7 @@ import { sql, type Selectable } from 'kysely'
 import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
 import { anyOf } from '#platform/db/dialect.ts'
+import { PagedDelete } from '#platform/db/paged-delete.ts'
 import { buildersFor, prepare, type Prepared, type Runner } from '#platform/db/query.ts'
 import type { ReceiptsTable, Tables } from '#schema/tables.gen.ts'
 
@@ -20,6 +21,7 @@ export class ReceiptsStore {
   readonly #ofEvents: Prepared<{ eventIds: readonly string[]; reader: string }, StoredReceipt>
   readonly #ofUserInRooms: Prepared<{ userId: string; roomNids: readonly number[] }, StoredReceipt>
   readonly #set: Prepared<StoredReceipt, unknown>
+  readonly #deleteRoom = new PagedDelete('receipts.deleteRoom', 'receipts', 'room_nid', ['user_id', 'receipt_type', 'thread_id'])
   readonly #deleteOldest: Prepared<{ userId: UserId; roomNid: number; type: string; keep: number }, unknown>
 
   constructor(database: Database) {
@@ -79,6 +81,11 @@ export class ReceiptsStore {
   }
 
   /** Keeps the `keep` newest receipts of a type of a user in a room. */
+  /** Deletes at most `limit` receipts of a room. @returns whether there may be more */
+  async deleteRoom(tx: Tx, roomNid: number, limit: number): Promise<boolean> {
+    return (await this.#deleteRoom.run(tx, roomNid, limit)).length === limit
+  }
+
   async deleteOldest(tx: Tx, userId: UserId, roomNid: number, type: string, keep: number): Promise<void> {
     await this.#deleteOldest.run(tx, { userId, roomNid, type, keep })
   }

@@ -9,6 +9,8 @@ import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import { own } from '@myelin/protocol/json/json.ts'
 import type { Events } from '#engine/events.ts'
 import type { Memberships } from '#engine/memberships.ts'
+import type { LastNumbers } from '#engine/last-numbers.ts'
+import type { RoomPurgeParticipant } from '#engine/room-purging.ts'
 import type { Room } from '#engine/room.ts'
 import type { Rooms } from '#engine/rooms.ts'
 import type { StoredEvent } from '#engine/stored-event.ts'
@@ -16,7 +18,7 @@ import type { Visibility } from '#engine/visibility.ts'
 import { storedObject, type AccountData } from '#features/account-data/account-data.ts'
 import type { Cache, CacheBudget } from '#platform/cache/cache.ts'
 import type { Clock } from '#platform/clock.ts'
-import type { Database } from '#platform/db/database.ts'
+import type { Database, Tx } from '#platform/db/database.ts'
 import { Stream } from '#platform/streams/stream.ts'
 import { ReadPosition } from './read-position.ts'
 import type { Receipt } from './receipt.ts'
@@ -42,9 +44,10 @@ interface Needs {
   readonly memberships: Memberships
   readonly visibility: Visibility
   readonly accountData: AccountData
+  readonly lastNumbers: LastNumbers
 }
 
-export class Receipts {
+export class Receipts implements RoomPurgeParticipant {
   /** Every change, private receipts included: only their owner may see those. */
   readonly stream: Stream<Receipt>
   readonly #needs: Needs
@@ -63,7 +66,7 @@ export class Receipts {
 
   static async open(needs: Needs): Promise<Receipts> {
     const [row] = await needs.database.rows<{ last: number | null }>('SELECT max(stream_id) AS last FROM receipts', [])
-    return new Receipts(needs, new Stream({ name: 'receipts', position: row?.last ?? 0 }))
+    return new Receipts(needs, new Stream({ name: 'receipts', position: await needs.lastNumbers.above('receipts', row?.last) }))
   }
 
   /**
@@ -104,6 +107,11 @@ export class Receipts {
     const position = new ReadPosition(await this.#store.ofUser(userId, room.nid))
     if (generation === this.#generation) this.#positions.set(key, position)
     return position
+  }
+
+  async roomPurged(tx: Tx, room: Room, limit: number): Promise<boolean> {
+    await this.#needs.lastNumbers.note(tx, 'receipts', this.stream.position)
+    return this.#store.deleteRoom(tx, room.nid, limit)
   }
 
   /** The thread of an event: its root's event id, or `main`. */

@@ -4,6 +4,7 @@ import type { Position } from '#engine/room-point.ts'
 import { BulkInsert } from '#platform/db/bulk-insert.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
 import { anyOf } from '#platform/db/dialect.ts'
+import { PagedDelete } from '#platform/db/paged-delete.ts'
 import { buildersFor, prepare, run, type Prepared, type Runner } from '#platform/db/query.ts'
 import type { EventRelationsTable, Tables, ThreadsTable } from '#schema/tables.gen.ts'
 
@@ -56,6 +57,7 @@ export class RelationsStore {
     `(room_nid, root_id) DO UPDATE SET topological_ordering = excluded.topological_ordering, stream_ordering = excluded.stream_ordering
       WHERE (excluded.topological_ordering, excluded.stream_ordering) > (threads.topological_ordering, threads.stream_ordering)`,
   )
+  readonly #deleteRoom = new PagedDelete('relations.deleteRoom', 'threads', 'room_nid', ['root_id'])
   readonly #any: Prepared<{ roomNid: number }, { event_nid: number }>
   readonly #children: Prepared<{ roomNid: number; parents: readonly string[] }, ChildRow>
   readonly #annotation: Prepared<{ roomNid: number; parent: string; key: string; senderNid: number; typeNid: number }, { event_nid: number }>
@@ -112,6 +114,11 @@ export class RelationsStore {
   async purge(tx: Tx, roomNid: number, nids: readonly number[], eventIds: readonly string[]): Promise<void> {
     await this.#deleteRelations.run(tx, { nids })
     await this.#deleteThreads.run(tx, { roomNid, roots: eventIds })
+  }
+
+  /** Deletes at most `limit` threads of a room. @returns whether there may be more */
+  async deleteRoom(tx: Tx, roomNid: number, limit: number): Promise<boolean> {
+    return (await this.#deleteRoom.run(tx, roomNid, limit)).length === limit
   }
 
   /** What events relate to. */

@@ -15,6 +15,7 @@ import type { Names } from '#engine/names.ts'
 import type { PurgedEvent, PurgeParticipant } from '#engine/history-purging.ts'
 import type { CommitParticipant } from '#engine/persister.ts'
 import { formatRoomPoint, parseRoomPoint, pointAfter, pointBefore, requireRoomPoint } from '#engine/room-point.ts'
+import type { RoomPurgeParticipant } from '#engine/room-purging.ts'
 import type { Room } from '#engine/room.ts'
 import type { Rooms } from '#engine/rooms.ts'
 import type { StoredEvent } from '#engine/stored-event.ts'
@@ -68,7 +69,7 @@ const recursionDepth = 3
 /** Pages that one request reads before it gives a token back, however little was visible. */
 const maxRounds = 20
 
-export class Relations implements CommitParticipant, PurgeParticipant {
+export class Relations implements CommitParticipant, PurgeParticipant, RoomPurgeParticipant {
   readonly #needs: Needs
   readonly #store: RelationsStore
   readonly children: ChildrenCache
@@ -112,6 +113,11 @@ export class Relations implements CommitParticipant, PurgeParticipant {
     tx.afterCommit(() => {
       for (const parent of new Set([...ids, ...parents.map((row) => row.relates_to)])) this.children.removed(room.nid, parent)
     })
+  }
+
+  /** Deletes threads whose roots this server never had. */
+  roomPurged(tx: Tx, room: Room, limit: number): Promise<boolean> {
+    return this.#store.deleteRoom(tx, room.nid, limit)
   }
 
   /** Whether a user may send an event with this content. @throws M_DUPLICATE_ANNOTATION, M_UNKNOWN (400) */

@@ -52,7 +52,7 @@ export class SearchIndexing implements EventsWork, PurgeParticipant {
   }
 
   async purged(tx: Tx, _room: Room, events: readonly PurgedEvent[]): Promise<void> {
-    await this.#needs.index.delete(tx, events.map((event) => event.streamOrdering))
+    await this.#needs.index.delete(tx, events.map((event) => event.streamOrdering).filter((place) => place !== undefined))
   }
 
   /** The events of a room whose text is another one since these events. */

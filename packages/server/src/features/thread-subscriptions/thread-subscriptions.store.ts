@@ -2,6 +2,7 @@
 import type { Selectable } from 'kysely'
 import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
+import { PagedDelete } from '#platform/db/paged-delete.ts'
 import { buildersFor, prepare, type Prepared, type Runner } from '#platform/db/query.ts'
 import type { Tables, ThreadSubscriptionsTable } from '#schema/tables.gen.ts'
 
@@ -18,6 +19,7 @@ export class ThreadSubscriptionsStore {
   readonly #count: Prepared<{ userId: UserId }, { count: number }>
   readonly #set: Prepared<SubscriptionRow, unknown>
   readonly #deleteUser: Prepared<{ userId: UserId }, unknown>
+  readonly #deleteRoom = new PagedDelete('threadSubscriptions.deleteRoom', 'thread_subscriptions', 'room_nid', ['user_id', 'thread_id'])
 
   constructor(database: Database) {
     this.#database = database
@@ -68,6 +70,11 @@ export class ThreadSubscriptionsStore {
 
   async set(tx: Tx, row: SubscriptionRow): Promise<void> {
     await this.#set.run(tx, row)
+  }
+
+  /** Deletes at most `limit` subscriptions of a room. @returns whether there may be more */
+  async deleteRoom(tx: Tx, roomNid: number, limit: number): Promise<boolean> {
+    return (await this.#deleteRoom.run(tx, roomNid, limit)).length === limit
   }
 
   /** Deletes what a user followed, but never the newest place of the stream, which would be given out again. */

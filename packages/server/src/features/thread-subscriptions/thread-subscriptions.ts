@@ -6,6 +6,8 @@
 import { refuse } from '@myelin/protocol/errors.ts'
 import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import type { Events } from '#engine/events.ts'
+import type { LastNumbers } from '#engine/last-numbers.ts'
+import type { RoomPurgeParticipant } from '#engine/room-purging.ts'
 import type { Room } from '#engine/room.ts'
 import type { Rooms } from '#engine/rooms.ts'
 import type { EventsRow, StoredEvent } from '#engine/stored-event.ts'
@@ -50,6 +52,7 @@ interface Needs {
   readonly visibility: Visibility
   readonly eventsStream: Stream<EventsRow>
   readonly threads: ThreadsOfEvents
+  readonly lastNumbers: LastNumbers
   /** `experimental_features.msc4306_enabled`. */
   readonly enabled: boolean
 }
@@ -58,7 +61,7 @@ const mainThread = 'main'
 /** A user has at most this many threads that are or were followed. */
 const subscriptionsLimit = 50_000
 
-export class ThreadSubscriptions {
+export class ThreadSubscriptions implements RoomPurgeParticipant {
   /** Every change, for sync. */
   readonly stream: Stream<ThreadSubscriptionRow>
   readonly enabled: boolean
@@ -76,7 +79,7 @@ export class ThreadSubscriptions {
   }
 
   static async open(needs: Needs): Promise<ThreadSubscriptions> {
-    return new ThreadSubscriptions(needs, await ThreadSubscriptionsStore.last(needs.database))
+    return new ThreadSubscriptions(needs, await needs.lastNumbers.above('thread_subscriptions', await ThreadSubscriptionsStore.last(needs.database)))
   }
 
   /** Whether the user follows a thread by a client's own doing. @throws M_NOT_FOUND where the user does not follow it, or cannot see it */
@@ -158,6 +161,11 @@ export class ThreadSubscriptions {
       this.#generation += 1
       this.#followed.clear()
     })
+  }
+
+  async roomPurged(tx: Tx, room: Room, limit: number): Promise<boolean> {
+    await this.#needs.lastNumbers.note(tx, 'thread_subscriptions', this.stream.position)
+    return this.#store.deleteRoom(tx, room.nid, limit)
   }
 
   /** @throws M_UNRECOGNIZED where the feature is off */

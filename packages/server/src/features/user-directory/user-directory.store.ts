@@ -7,6 +7,7 @@ import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import { BulkInsert } from '#platform/db/bulk-insert.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
 import { anyOf } from '#platform/db/dialect.ts'
+import { PagedDelete } from '#platform/db/paged-delete.ts'
 import { buildersFor, prepare, run, type Prepared } from '#platform/db/query.ts'
 import type { OpenRoomsTable, Tables, UserDirectoryWordsTable } from '#schema/tables.gen.ts'
 
@@ -48,6 +49,7 @@ export class UserDirectoryStore {
   readonly #insertWords = new BulkInsert<UserDirectoryWordsTable>(
     'userDirectory.insertWords', 'user_directory_words', [['word', 'TEXT'], ['user_id', 'TEXT']], '(word, user_id) DO NOTHING',
   )
+  readonly #deleteRoom = new PagedDelete('userDirectory.deleteRoom', 'open_rooms', 'room_nid', ['room_nid'])
   readonly #set: Prepared<DirectoryUser, unknown>
   readonly #deleteWords: Prepared<{ userId: UserId }, unknown>
   readonly #outdated: Prepared<{ limit: number }, DirectoryUser>
@@ -77,6 +79,11 @@ export class UserDirectoryStore {
 
   async setWorldReadable(tx: Tx, rows: readonly OpenRoomRow[]): Promise<void> {
     await this.#setWorldReadable.run(tx, rows)
+  }
+
+  /** Deletes what is known of a room. */
+  async deleteRoom(tx: Tx, roomNid: number): Promise<void> {
+    await this.#deleteRoom.run(tx, roomNid, 1)
   }
 
   /** Adds users of whom nothing but the id is known. */

@@ -9,6 +9,8 @@ import { contentString } from '#engine/client-events.ts'
 import { membershipOf, type Memberships } from '#engine/memberships.ts'
 import type { Names } from '#engine/names.ts'
 import type { CommitParticipant } from '#engine/persister.ts'
+import type { RoomPurgeParticipant } from '#engine/room-purging.ts'
+import type { Room } from '#engine/room.ts'
 import type { StoredEvent } from '#engine/stored-event.ts'
 import type { CacheBudget, Cache } from '#platform/cache/cache.ts'
 import type { Clock } from '#platform/clock.ts'
@@ -50,7 +52,7 @@ const batchSize = 500
 /** Registrations are looked at again for this long, in case that clocks or commits are out of order. */
 const overlapMs = 60_000
 
-export class UserDirectory implements CommitParticipant {
+export class UserDirectory implements CommitParticipant, RoomPurgeParticipant {
   readonly #needs: Needs
   readonly #store: UserDirectoryStore
   /** Remote users whom the directory has. */
@@ -85,6 +87,11 @@ export class UserDirectory implements CommitParticipant {
     tx.afterCommit(() => {
       for (const userId of remote) this.#known.set(userId, true)
     })
+  }
+
+  async roomPurged(tx: Tx, room: Room): Promise<boolean> {
+    await this.#store.deleteRoom(tx, room.nid)
+    return false
   }
 
   /** Shows a user's changed profile; of remote users, what their server says it is. */

@@ -63,6 +63,12 @@ select * from "user_threepids" where "medium" = $1 and "address" = $2;
 -- accounts.threepids
 select * from "user_threepids" where "user_id" = $1 order by "medium", "address";
 
+-- chainCover.deleteLinks
+delete from "event_auth_chain_links" where "origin_chain_id" in (select "chain_id" from "event_auth_chains" where "event_nid" = ANY($1));
+
+-- chainCover.deletePlaces
+delete from "event_auth_chains" where "event_nid" = ANY($1);
+
 -- chainCover.linksOf
 select * from "event_auth_chain_links" where "origin_chain_id" = ANY($1);
 
@@ -381,6 +387,12 @@ insert into "device_keys" ("user_id", "device_id", "json") values ($1, $2, $3) o
 -- keys.setDehydrated
 insert into "dehydrated_devices" ("user_id", "device_id", "device_data") values ($1, $2, $3) on conflict ("user_id") do update set "device_id" = "excluded"."device_id", "device_data" = "excluded"."device_data";
 
+-- lastNumbers.get
+select "number" from "last_numbers" where "name" = $1;
+
+-- lastNumbers.note
+insert into "last_numbers" ("name", "number") values ($1, $2) on conflict ("name") do update set "number" = "excluded"."number" where "last_numbers"."number" < "excluded"."number";
+
 -- media.addThumbnail
 insert into "local_media_repository_thumbnails" ("media_id", "thumbnail_width", "thumbnail_height", "thumbnail_method", "animated", "thumbnail_type", "thumbnail_length") values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing;
 
@@ -421,7 +433,16 @@ select "media_id" from "local_media_repository" where coalesce("last_access_ts",
 delete from "memberships" where "user_nid" = $1 and "room_nid" = $2;
 
 -- memberships.forget
-update "memberships" set "forgotten" = $1 where "user_nid" = $2 and "room_nid" = $3;
+update "memberships" set "forgotten" = $1, "forgotten_ts" = $2 where "user_nid" = $3 and "room_nid" = $4;
+
+-- memberships.forgotten
+select distinct "room_nid" from "memberships" where forgotten = 1 and "room_nid" > $1 and not exists (select "remembering"."user_nid" from "memberships" as "remembering" where "remembering"."room_nid" = "memberships"."room_nid" and remembering.is_local = 1 AND (remembering.forgotten = 0 OR remembering.forgotten_ts > $2)) order by "room_nid" limit $3;
+
+-- memberships.isRemembered
+select "user_nid" from "memberships" as "remembering" where "room_nid" = $1 and remembering.is_local = 1 AND (remembering.forgotten = 0 OR remembering.forgotten_ts > $2) limit $3;
+
+-- memberships.noteForgotten
+update "memberships" set "forgotten_ts" = $1 where forgotten = 1 and "forgotten_ts" is null;
 
 -- memberships.ofRoom
 select "memberships".*, string as "user_id" from "memberships" inner join "interned_strings" on "interned_strings"."string_nid" = "memberships"."user_nid" where "room_nid" = $1;
@@ -550,7 +571,7 @@ select * from "receipts" where user_id = $1 and "room_nid" = ANY($2);
 insert into "receipts" ("user_id", "room_nid", "receipt_type", "thread_id", "event_id", "event_stream", "receipt_ts", "stream_id") values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict ("user_id", "room_nid", "receipt_type", "thread_id") do update set "event_id" = $9, "event_stream" = $10, "receipt_ts" = $11, "stream_id" = $12 where "receipts"."event_stream" < $13;
 
 -- redactionPruning.done
-delete from "unpruned_redactions" where "event_nid" = $1;
+delete from "unpruned_redactions" where "event_nid" = ANY($1);
 
 -- redactionPruning.due
 select "event_nid" from "unpruned_redactions" where "redacted_ts" <= $1 order by "redacted_ts" limit $2;
@@ -635,6 +656,24 @@ insert into "room_reports" ("report_nid", "received_ts", "room_id", "user_id", "
 
 -- reports.user
 insert into "user_reports" ("report_nid", "received_ts", "target_user_id", "user_id", "reason") values ($1, $2, $3, $4, $5);
+
+-- roomPurging.begin
+insert into "room_purges" ("room_nid", "begun_ts") values ($1, $2);
+
+-- roomPurging.begun
+select "room_nid" from "room_purges" order by "room_nid";
+
+-- roomPurging.end
+delete from "room_purges" where "room_nid" = $1;
+
+-- roomPurging.endExtremities
+delete from "forward_extremities" where "room_nid" = $1;
+
+-- roomPurging.endRoom
+delete from "rooms" where "room_nid" = $1;
+
+-- roomPurging.events
+select "event_nid", event_id as "event_id", "stream_ordering", "state_root", "room_root" from "events" where "room_nid" = $1 limit $2;
 
 -- rooms.byId
 select "room_nid", "room_id", "room_version" from "rooms" where "room_id" = $1;
@@ -752,6 +791,9 @@ select "state_key_nid", "event_nid" from "current_state" where "room_nid" = $1 a
 
 -- state.currentOfRooms
 select "current_state"."room_nid", "current_state"."type_nid", "events"."json", "events"."redacted_by_nid" from "current_state" inner join "events" on "events"."event_nid" = "current_state"."event_nid" where "current_state"."room_nid" = ANY($1) and "current_state"."type_nid" = ANY($2) and "current_state"."state_key_nid" = $3;
+
+-- state.deleteNodes
+delete from "state_nodes" where "node_id" = ANY($1) returning "content";
 
 -- state.nodes
 select * from "state_nodes" where "node_id" = ANY($1);

@@ -63,6 +63,12 @@ select * from "user_threepids" where "medium" = ? and "address" = ?;
 -- accounts.threepids
 select * from "user_threepids" where "user_id" = ? order by "medium", "address";
 
+-- chainCover.deleteLinks
+delete from "event_auth_chain_links" where "origin_chain_id" in (select "chain_id" from "event_auth_chains" where "event_nid" IN (SELECT value FROM json_each(?)));
+
+-- chainCover.deletePlaces
+delete from "event_auth_chains" where "event_nid" IN (SELECT value FROM json_each(?));
+
 -- chainCover.linksOf
 select * from "event_auth_chain_links" where "origin_chain_id" IN (SELECT value FROM json_each(?));
 
@@ -381,6 +387,12 @@ insert into "device_keys" ("user_id", "device_id", "json") values (?, ?, ?) on c
 -- keys.setDehydrated
 insert into "dehydrated_devices" ("user_id", "device_id", "device_data") values (?, ?, ?) on conflict ("user_id") do update set "device_id" = "excluded"."device_id", "device_data" = "excluded"."device_data";
 
+-- lastNumbers.get
+select "number" from "last_numbers" where "name" = ?;
+
+-- lastNumbers.note
+insert into "last_numbers" ("name", "number") values (?, ?) on conflict ("name") do update set "number" = "excluded"."number" where "last_numbers"."number" < "excluded"."number";
+
 -- media.addThumbnail
 insert into "local_media_repository_thumbnails" ("media_id", "thumbnail_width", "thumbnail_height", "thumbnail_method", "animated", "thumbnail_type", "thumbnail_length") values (?, ?, ?, ?, ?, ?, ?) on conflict do nothing;
 
@@ -421,7 +433,16 @@ select "media_id" from "local_media_repository" where coalesce("last_access_ts",
 delete from "memberships" where "user_nid" = ? and "room_nid" = ?;
 
 -- memberships.forget
-update "memberships" set "forgotten" = ? where "user_nid" = ? and "room_nid" = ?;
+update "memberships" set "forgotten" = ?, "forgotten_ts" = ? where "user_nid" = ? and "room_nid" = ?;
+
+-- memberships.forgotten
+select distinct "room_nid" from "memberships" where forgotten = 1 and "room_nid" > ? and not exists (select "remembering"."user_nid" from "memberships" as "remembering" where "remembering"."room_nid" = "memberships"."room_nid" and remembering.is_local = 1 AND (remembering.forgotten = 0 OR remembering.forgotten_ts > ?)) order by "room_nid" limit ?;
+
+-- memberships.isRemembered
+select "user_nid" from "memberships" as "remembering" where "room_nid" = ? and remembering.is_local = 1 AND (remembering.forgotten = 0 OR remembering.forgotten_ts > ?) limit ?;
+
+-- memberships.noteForgotten
+update "memberships" set "forgotten_ts" = ? where forgotten = 1 and "forgotten_ts" is null;
 
 -- memberships.ofRoom
 select "memberships".*, string as "user_id" from "memberships" inner join "interned_strings" on "interned_strings"."string_nid" = "memberships"."user_nid" where "room_nid" = ?;
@@ -550,7 +571,7 @@ select * from "receipts" where user_id = ? and "room_nid" IN (SELECT value FROM 
 insert into "receipts" ("user_id", "room_nid", "receipt_type", "thread_id", "event_id", "event_stream", "receipt_ts", "stream_id") values (?, ?, ?, ?, ?, ?, ?, ?) on conflict ("user_id", "room_nid", "receipt_type", "thread_id") do update set "event_id" = ?, "event_stream" = ?, "receipt_ts" = ?, "stream_id" = ? where "receipts"."event_stream" < ?;
 
 -- redactionPruning.done
-delete from "unpruned_redactions" where "event_nid" = ?;
+delete from "unpruned_redactions" where "event_nid" IN (SELECT value FROM json_each(?));
 
 -- redactionPruning.due
 select "event_nid" from "unpruned_redactions" where "redacted_ts" <= ? order by "redacted_ts" limit ?;
@@ -635,6 +656,24 @@ insert into "room_reports" ("report_nid", "received_ts", "room_id", "user_id", "
 
 -- reports.user
 insert into "user_reports" ("report_nid", "received_ts", "target_user_id", "user_id", "reason") values (?, ?, ?, ?, ?);
+
+-- roomPurging.begin
+insert into "room_purges" ("room_nid", "begun_ts") values (?, ?);
+
+-- roomPurging.begun
+select "room_nid" from "room_purges" order by "room_nid";
+
+-- roomPurging.end
+delete from "room_purges" where "room_nid" = ?;
+
+-- roomPurging.endExtremities
+delete from "forward_extremities" where "room_nid" = ?;
+
+-- roomPurging.endRoom
+delete from "rooms" where "room_nid" = ?;
+
+-- roomPurging.events
+select "event_nid", event_id as "event_id", "stream_ordering", "state_root", "room_root" from "events" where "room_nid" = ? limit ?;
 
 -- rooms.byId
 select "room_nid", "room_id", "room_version" from "rooms" where "room_id" = ?;
@@ -752,6 +791,9 @@ select "state_key_nid", "event_nid" from "current_state" where "room_nid" = ? an
 
 -- state.currentOfRooms
 select "current_state"."room_nid", "current_state"."type_nid", "events"."json", "events"."redacted_by_nid" from "current_state" inner join "events" on "events"."event_nid" = "current_state"."event_nid" where "current_state"."room_nid" IN (SELECT value FROM json_each(?)) and "current_state"."type_nid" IN (SELECT value FROM json_each(?)) and "current_state"."state_key_nid" = ?;
+
+-- state.deleteNodes
+delete from "state_nodes" where "node_id" IN (SELECT value FROM json_each(?)) returning "content";
 
 -- state.nodes
 select * from "state_nodes" where "node_id" IN (SELECT value FROM json_each(?));
