@@ -176,7 +176,8 @@ function encodeContent(version: RoomVersion, content: JsonObject): string {
   return encoded.json
 }
 
-function references(version: RoomVersion, place: EventPlace, eventIds: readonly EventId[]): JsonValue {
+/** References to events as the field of an event holds them. */
+export function references(version: RoomVersion, place: Pick<EventPlace, 'referenceHashes'>, eventIds: readonly EventId[]): JsonValue {
   if (version.eventIds !== 'field') return eventIds
   return eventIds.map((eventId) => {
     const sha256 = place.referenceHashes?.get(eventId)

@@ -1,15 +1,19 @@
 /** Builds the engine on an open database, bottom to top. */
 import { randomBytes } from 'node:crypto'
 import type { EventSigner } from '@myelin/protocol/events/build.ts'
+import type { ServerName } from '@myelin/protocol/ids/ids.ts'
+import { Ancestry } from '#engine/ancestry.ts'
 import { ClientEvents } from '#engine/client-events.ts'
 import { Erasure } from '#engine/erasure.ts'
 import { EventNumbers } from '#engine/event-numbers.ts'
 import { Events } from '#engine/events.ts'
 import { HistoryPlaces } from '#engine/history-places.ts'
 import { HistoryPurging } from '#engine/history-purging.ts'
+import type { KeyRing } from '#engine/key-ring.ts'
 import { LastNumbers } from '#engine/last-numbers.ts'
 import { Memberships } from '#engine/memberships.ts'
 import { Names } from '#engine/names.ts'
+import { PduChecks } from '#engine/pdu-checks.ts'
 import { Persister } from '#engine/persister.ts'
 import type { EventsRow } from '#engine/stored-event.ts'
 import { RedactionPruning } from '#engine/redaction-pruning.ts'
@@ -18,6 +22,7 @@ import { RoomAccess } from '#engine/room-access.ts'
 import { RoomHeads } from '#engine/room-heads.ts'
 import { RoomPurging } from '#engine/room-purging.ts'
 import { RoomReceiver } from '#engine/room-receiver.ts'
+import { RoomServers } from '#engine/room-servers.ts'
 import { RoomStates } from '#engine/room-states.ts'
 import { RoomTurns } from '#engine/room-turns.ts'
 import { RoomWriter } from '#engine/room-writer.ts'
@@ -47,7 +52,8 @@ export async function composeEngine(inputs: {
   readonly caches: CacheBudget
   readonly clock: Clock
   readonly signer: EventSigner
-  readonly serverName: string
+  readonly serverName: ServerName
+  readonly keyRing: Pick<KeyRing, 'publicKey'>
   readonly logger: (name: string) => Logger
   /** Time after which redacted content is removed, in ms; null keeps it. */
   readonly redactionRetentionMs: number | null
@@ -82,7 +88,13 @@ export async function composeEngine(inputs: {
   const visibility = new Visibility({ states, memberships, erasure })
   const access = new RoomAccess({ memberships, states, writer, visibility })
   const clientEvents = new ClientEvents({ clock, states, erasure })
-  return { names, lastNumbers, rooms, events, states, memberships, eventsStream, persister, writer, receiver, visibility, erasure, access, clientEvents, pruning, purging, roomPurging, roomActivity }
+  const checks = new PduChecks({ keyRing: inputs.keyRing })
+  const ancestry = new Ancestry({ events, heads, receiver, checks, logger: inputs.logger('synapse.handlers.federation_event') })
+  const roomServers = new RoomServers({ memberships, states, writer, serverName })
+  return {
+    checks, ancestry, roomServers, names, lastNumbers, rooms, events, states, memberships, eventsStream, persister, writer, receiver, visibility, erasure, access,
+    clientEvents, pruning, purging, roomPurging, roomActivity,
+  }
 }
 
 async function highest(database: Database, query: string): Promise<number> {

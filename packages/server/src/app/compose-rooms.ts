@@ -2,9 +2,11 @@
 import { refuse } from '@myelin/protocol/errors.ts'
 import type { AccountData } from '#features/account-data/account-data.ts'
 import { InvitePermission } from '#features/membership/invite-permission.ts'
-import { MembershipConsequences, type InviteAcceptance, type MemberAccounts } from '#features/membership/membership.consumer.ts'
+import { MembershipConsequences, type InviteAcceptance } from '#features/membership/membership.consumer.ts'
 import { Membership, type NoticeRoomsOfUsers } from '#features/membership/membership.ts'
 import type { AliasResolver } from '#features/membership/membership.routes.ts'
+import { RestrictedJoins } from '#features/membership/restricted-joins.ts'
+import { composeMembershipsElsewhere } from './compose-memberships-elsewhere.ts'
 import { PrejoinState, type PrejoinType } from '#features/membership/prejoin-state.ts'
 import { History, type RelatedEvents } from '#features/messages/history.ts'
 import type { HistoryRules } from '#features/messages/history.routes.ts'
@@ -25,6 +27,9 @@ import type { Database } from '#platform/db/database.ts'
 import type { GuardedClient } from '#platform/fetch/guarded-client.ts'
 import type { Logger } from '#platform/log/logger.ts'
 import type { RateLimits } from '#platform/limits/rate-limits.ts'
+import type { EventSigner } from '@myelin/protocol/events/build.ts'
+import type { Accounts } from '#features/accounts/accounts.ts'
+import type { Federation } from '#features/federation/federation.ts'
 import { strippedStateTypes } from '@myelin/protocol/events/stripped-state.ts'
 import { EventsConsumer } from '#engine/events-consumer.ts'
 import { requireRoomPoint } from '#engine/room-point.ts'
@@ -41,11 +46,13 @@ interface Inputs {
   readonly limits: RateLimits
   readonly outbound: GuardedClient
   readonly engine: Engine
+  readonly signer: EventSigner
+  readonly federation: Federation
   readonly noticeRooms: NoticeRoomsOfUsers
   readonly accountData: AccountData
   readonly pushRules: PushRules
   readonly profiles: Profiles
-  readonly accounts: MemberAccounts
+  readonly accounts: Accounts
   readonly logger: (name: string) => Logger
   readonly activity: Activity
   readonly aliases: RoomAliases & AliasResolver
@@ -61,8 +68,13 @@ export async function composeRooms(inputs: Inputs) {
   const { memberships, writer, rooms, events, clientEvents, states } = engine
   const invitePermission = new InvitePermission({ settings: accountData, isLocal: (userId) => memberships.isLocal(userId) })
   const carriedSettings = new CarriedSettings({ ...engine, accountData, pushRules: inputs.pushRules })
+  const prejoinState = new PrejoinState({ database: inputs.database, states, clientEvents, types: prejoinTypes(config) })
+  engine.purging.addParticipant(prejoinState)
+  const restrictedJoins = new RestrictedJoins(engine)
+  const elsewhere = composeMembershipsElsewhere({ ...inputs, inviteFilter: invitePermission, prejoinState })
   const membership = new Membership({
-    database: inputs.database, rooms, memberships, writer, profiles, limits,
+    database: inputs.database, rooms, memberships, writer, profiles, limits, restrictedJoins,
+    roomServers: engine.roomServers, elsewhere: elsewhere.remoteMemberships, invitesElsewhere: elsewhere.invites,
     inviteFilter: invitePermission,
     succession: carriedSettings,
     noticeRooms: inputs.noticeRooms,
@@ -71,7 +83,6 @@ export async function composeRooms(inputs: Inputs) {
     forgetOnLeave: config.forget_rooms_on_leave,
     perRoomProfiles: config.allow_per_room_profiles,
   })
-  const prejoinState = new PrejoinState({ states, clientEvents, types: prejoinTypes(config) })
   const transactions = stack.use(new TransactionIds(inputs))
   clientEvents.addSource(transactions)
   const messages = new Messages({
@@ -101,7 +112,7 @@ export async function composeRooms(inputs: Inputs) {
     }),
   })
   stack.defer(() => consequences.stop())
-  return { membership, carriedSettings, membershipConsequences: consequences, invitePermission, prejoinState, messages, transactionIds: transactions, history, historyRules, thirdPartyInvites, roomCreation, roomReading, aliasResolver: aliases }
+  return { membership, restrictedJoins, invites: elsewhere.invites, carriedSettings, membershipConsequences: consequences, invitePermission, prejoinState, messages, transactionIds: transactions, history, historyRules, thirdPartyInvites, roomCreation, roomReading, aliasResolver: aliases }
 }
 
 function acceptanceOf({ auto_accept_invites: options }: Config): InviteAcceptance {

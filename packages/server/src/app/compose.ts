@@ -28,6 +28,7 @@ import { composePersonal } from './compose-personal.ts'
 import { composeRetention } from './compose-retention.ts'
 import { composeRooms } from './compose-rooms.ts'
 import { composeSearch } from './compose-search.ts'
+import { composeTransactions } from './compose-transactions.ts'
 import { composeSync } from './compose-sync.ts'
 import { AutoJoin, type AutoJoinRules } from '#features/registration/auto-join.ts'
 import { parsePos, parseSyncToken } from '#features/sync/sync.ts'
@@ -71,11 +72,10 @@ export async function compose({ loaded, ...outside }: ComposeInputs) {
   const outbound = composeOutbound({ config, stack }, { metrics: new RequestMetrics(outside.metrics, 'synapse_http_client') })
 
   // Engine
-  const engine = await composeEngine({
-    database, caches, clock, signer, serverName, stack, logger: inputs.logger, redactionRetentionMs: config.redaction_retention_period,
-  })
-
   const federating = await composeFederation({ ...inputs, loaded, caches, signer, stack })
+  const engine = await composeEngine({
+    database, caches, clock, signer, serverName, stack, logger: inputs.logger, keyRing: federating.keyRing, redactionRetentionMs: config.redaction_retention_period,
+  })
 
   // Features
   const erasedUsers = await ErasedUsers.open(database)
@@ -94,10 +94,11 @@ export async function compose({ loaded, ...outside }: ComposeInputs) {
   const syncPosition = (token: string): number | undefined => (parseSyncToken(token) ?? parsePos(token)?.moment)?.events
   const finding = composeDirectory({ ...inputs, ...identity, caches, remote: remoteDirectory(federating.federation), engine, serverName, accountData: personal.accountData, syncPosition, stack })
   const roomSlices = await composeRooms({
-    ...inputs, caches, limits, engine, outbound, noticeRooms, stack,
+    ...inputs, ...federating, caches, limits, engine, signer, outbound, noticeRooms, stack,
     accountData: personal.accountData, pushRules: personal.pushRules, activity: personal.presence, profiles: identity.profiles, accounts: identity.accounts,
     aliases: finding.directory, relations: finding.relations, syncPosition,
   })
+  const exchanging = await composeTransactions({ ...inputs, ...federating, ...roomSlices, limits, engine, signer, serverName, stack })
   const retaining = composeRetention({ ...inputs, caches, engine, stack })
   const delayed = await composeDelayedEvents({ ...inputs, limits, engine, stack, accounts: identity.accounts, messages: roomSlices.messages })
   const searching = await composeSearch({
@@ -135,6 +136,7 @@ export async function compose({ loaded, ...outside }: ComposeInputs) {
     ...personal,
     ...finding,
     ...roomSlices,
+    ...exchanging,
     ...retaining,
     ...delayed,
     ...searching,

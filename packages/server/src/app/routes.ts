@@ -1,6 +1,8 @@
 /** All endpoints of the server, list by list. */
 import { federationAdminRoutes } from '#features/federation/federation.admin.routes.ts'
 import { federationRoutes } from '#features/federation/federation.routes.ts'
+import { remoteRoomsRoutes } from '#features/remote-rooms/remote-rooms.routes.ts'
+import { transactionsRoutes } from '#features/transactions/transactions.routes.ts'
 import { serverKeysRoutes } from '#features/server-keys/server-keys.routes.ts'
 import { keyBackupRoutes } from '#features/key-backup/key-backup.routes.ts'
 import { dehydratedDevicesRoutes } from '#features/keys/dehydrated-devices.routes.ts'
@@ -56,6 +58,8 @@ export const endpoints = [
   ...federationRoutes,
   ...federationAdminRoutes,
   ...serverKeysRoutes,
+  ...remoteRoomsRoutes,
+  ...transactionsRoutes,
   ...accountsEndpoints,
   ...moderationRoutes,
   ...devicesEndpoints,

@@ -11,7 +11,7 @@ import { help } from './help.ts'
 import { CommandError, type Terminal } from './output.ts'
 
 /** Every server is asked, and nothing is noted: the check runs beside the server. */
-const everyServer = { mayAsk: () => true, failed: async () => undefined, answered: async () => undefined }
+const everyServer = { mayAsk: () => true, failed: async () => undefined, answered: async () => undefined, retryTs: () => 0, onAnswered: () => undefined }
 
 /**
  * Runs a `federation` command.

@@ -25,6 +25,8 @@ export interface ChainedEvent {
   readonly type: string
   readonly stateKey: string
   readonly authEvents: readonly { readonly nid: number; readonly type: string; readonly stateKey: string }[]
+  /** It was stored before, and may have its place already. */
+  readonly isKnown?: boolean
 }
 
 /** A state, as far as auth chains are concerned. */
@@ -90,7 +92,9 @@ export class ChainCover {
     const made = new Map<number, Place>()
     const tips = new Map<number, number>()
     const links: EventAuthChainLinksTable[] = []
+    const known = await this.#placesFor(events.filter((event) => event.isKnown).map((event) => event.nid), made)
     for (const event of events) {
+      if (known.has(event.nid)) continue
       const auth = await this.#authPlaces(event, made)
       const place = await this.#choose(event, auth, tips)
       made.set(event.nid, place)

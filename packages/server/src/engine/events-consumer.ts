@@ -50,6 +50,8 @@ export class EventsConsumer {
   readonly #positions: ConsumerPositionsStore
   #position: number
   #stored: number
+  /** Place up to which everything was worked on and what came of it is stored. */
+  #worked: number
   readonly #stop = new AbortController()
   readonly #pace: Pace | undefined
   #running: Promise<void> | undefined
@@ -61,6 +63,7 @@ export class EventsConsumer {
     this.#positions = positions
     this.#position = position
     this.#stored = position
+    this.#worked = position
     this.#pace = needs.pace && new Pace({ targetMs: needs.pace.batchMs, first: firstBatchSize, least: leastBatchSize })
   }
 
@@ -92,7 +95,7 @@ export class EventsConsumer {
     if (this.lag > atMost) return
     const target = this.#needs.stream.position
     this.#start()
-    while (this.#position < target && this.#running) await this.#running
+    while (this.#worked < target && this.#running) await this.#running
   }
 
   /** Finishes the batch that runs, and stores the position. */
@@ -155,6 +158,7 @@ export class EventsConsumer {
     const write = await work.process(events)
     this.#position = end
     if (write || end - this.#stored >= idleReach) await this.#store(write ?? (async () => undefined))
+    this.#worked = end
     this.#pace?.ran(events.length, performance.now() - began)
   }
 

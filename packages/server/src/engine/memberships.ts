@@ -1,5 +1,6 @@
 /** Who is in which room: the current memberships of rooms and of users, kept in memory while they are in use. */
-import type { UserId } from '@myelin/protocol/ids/ids.ts'
+import type { ServerName, UserId } from '@myelin/protocol/ids/ids.ts'
+import { serverOf } from '@myelin/protocol/ids/user-id.ts'
 import type { Cache, CacheBudget } from '#platform/cache/cache.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Database, Tx } from '#platform/db/database.ts'
@@ -47,6 +48,7 @@ export class Memberships implements RoomPurgeParticipant {
   readonly #clock: Clock
   readonly #byUser: Cache<string, Map<number, Membership>>
   readonly #byRoom: Cache<number, Map<string, Membership>>
+  readonly #servers: Cache<number, Map<ServerName, number>>
   readonly #loadingRooms = new Map<number, Promise<Map<string, Membership>>>()
   readonly #loadingUsers = new Map<string, Promise<Map<number, Membership>>>()
   #generation = 0
@@ -65,6 +67,7 @@ export class Memberships implements RoomPurgeParticipant {
     this.#serverName = needs.serverName
     this.#clock = needs.clock
     this.#byUser = needs.caches.cache('memberships_by_user', (map) => 200 + map.size * 120)
+    this.#servers = needs.caches.cache('room_servers', (servers) => 64 + servers.size * 64)
     this.#byRoom = needs.caches.cache('memberships_by_room', (map) => 200 + map.size * 120)
   }
 
@@ -83,6 +86,17 @@ export class Memberships implements RoomPurgeParticipant {
   /** All current memberships of a room, by user id. */
   async ofRoom(room: Room): Promise<ReadonlyMap<string, Membership>> {
     return this.#byRoom.get(room.nid) ?? this.#load(this.#loadingRooms, room.nid, () => this.#loadRoom(room))
+  }
+
+  /** The servers of those who have joined a room, with how many they are. */
+  async serversOf(room: Room): Promise<ReadonlyMap<ServerName, number>> {
+    const known = this.#servers.get(room.nid)
+    if (known) return known
+    const members = await this.ofRoom(room)
+    const servers = new Map<ServerName, number>()
+    for (const member of members.values()) if (member.membership === 'join') count(servers, serverOf(member.userId), 1)
+    if (this.#byRoom.get(room.nid) === members) this.#servers.set(room.nid, servers)
+    return servers
   }
 
   /** The rooms that a user has joined. */
@@ -144,6 +158,7 @@ export class Memberships implements RoomPurgeParticipant {
     tx.afterCommit(() => {
       this.#generation += 1
       this.#byUser.get(userId)?.delete(room.nid)
+      this.#recount(room, userId as UserId, undefined)
       this.#byRoom.get(room.nid)?.delete(userId)
     })
   }
@@ -209,7 +224,21 @@ export class Memberships implements RoomPurgeParticipant {
   #apply(entry: Membership): void {
     this.#generation += 1
     this.#byUser.get(entry.userId)?.set(entry.room.nid, entry)
+    this.#recount(entry.room, entry.userId, entry.membership)
     this.#byRoom.get(entry.room.nid)?.set(entry.userId, entry)
+  }
+
+  /** Keeps the count of servers; called before the members of the room change. */
+  #recount(room: Room, userId: UserId, after: MembershipState | undefined): void {
+    const servers = this.#servers.get(room.nid)
+    const members = this.#byRoom.get(room.nid)
+    if (!servers) return
+    if (!members) {
+      this.#servers.delete(room.nid)
+      return
+    }
+    const change = Number(after === 'join') - Number(members.get(userId)?.membership === 'join')
+    if (change !== 0) count(servers, serverOf(userId), change)
   }
 
   /** Loads once for all who ask, and again where a change was committed while the rows were read. */
@@ -270,4 +299,10 @@ export class Memberships implements RoomPurgeParticipant {
       forgotten: row.forgotten === 1,
     }
   }
+}
+
+function count(servers: Map<ServerName, number>, server: ServerName, change: number): void {
+  const after = (servers.get(server) ?? 0) + change
+  if (after > 0) servers.set(server, after)
+  else servers.delete(server)
 }

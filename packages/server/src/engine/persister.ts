@@ -45,6 +45,8 @@ export interface CommitUnit {
   readonly known?: ReadonlySet<number>
   /** Redactions whose target this server does not have yet. */
   readonly pendingRedactions?: readonly StoredEvent[]
+  /** The unit is a membership of a room that this server is not in; there is no state for it to change. */
+  readonly isOutOfBand?: true
   /** The unit is history: it takes places before all others. */
   readonly isHistory?: true
   /** Redactions in the unit with what they redact. */
@@ -222,14 +224,15 @@ export class Persister {
 
   /** State events take their places; where a unit says how the state changes, that counts. */
   async #writeCurrentState(tx: Tx, units: readonly CommitUnit[], rows: readonly EventRow[]): Promise<void> {
-    const plain = units.filter((unit) => unit.changes === undefined && !unit.isHistory).flatMap((unit) => unit.events).filter((event) => !event.rejected)
+    const plain = units.filter((unit) => unit.changes === undefined && !unit.isHistory && !unit.isOutOfBand).flatMap((unit) => unit.events).filter((event) => !event.rejected)
     const nids = new Set(plain.map((event) => event.nid))
     const current = new Map<string, { room_nid: number; type_nid: number; state_key_nid: number; event_nid: number }>()
     for (const { room_nid, type_nid, state_key_nid, event_nid } of rows) {
       if (state_key_nid !== null && nids.has(event_nid)) current.set(`${room_nid} ${type_nid} ${state_key_nid}`, { room_nid, type_nid, state_key_nid, event_nid })
     }
     await this.#needs.states.store.setCurrent(tx, [...current.values()])
-    await this.#needs.memberships.write(tx, plain.filter(({ event }) => event.type === 'm.room.member'), 0)
+    const outOfBand = units.filter((unit) => unit.isOutOfBand).flatMap((unit) => unit.events)
+    await this.#needs.memberships.write(tx, [...plain, ...outOfBand].filter(({ event }) => event.type === 'm.room.member'), 0)
     for (const unit of units) if (unit.changes) await this.#writeChanges(tx, unit, unit.changes)
   }
 
@@ -250,11 +253,11 @@ export class Persister {
 
 /** The events of a unit that stand in auth chains. */
 function chained(unit: CommitUnit): ChainedEvent[] {
-  const placed = unit.events.map((event, index) => ({ event, authEvents: unit.authEvents[index] ?? [] }))
-  return [...(unit.outliers ?? []), ...placed.filter(({ event }) => !unit.known?.has(event.nid))].flatMap(({ event, authEvents }) => {
+  const placed = unit.isOutOfBand ? [] : unit.events.map((event, index) => ({ event, authEvents: unit.authEvents[index] ?? [] }))
+  return [...(unit.outliers ?? []), ...placed].flatMap(({ event, authEvents }) => {
     const { type, stateKey } = event.event
     if (stateKey === undefined || !standsInAuthChain(type)) return []
-    return [{ nid: event.nid, type, stateKey, authEvents: authEvents.map((auth) => ({ nid: auth.nid, type: auth.event.type, stateKey: auth.event.stateKey ?? '' })) }]
+    return [{ nid: event.nid, type, stateKey, isKnown: unit.known?.has(event.nid) === true, authEvents: authEvents.map((auth) => ({ nid: auth.nid, type: auth.event.type, stateKey: auth.event.stateKey ?? '' })) }]
   })
 }
 

@@ -44,6 +44,8 @@ export interface ReceiveOptions {
   readonly statesAfter?: ReadonlyMap<EventId, readonly EventId[]>
   /** It is older than what this server has of the room: it moves nothing. */
   readonly isHistory?: true
+  /** This server comes into the room by it: what it had of the room from an earlier time is no branch of it any more. */
+  readonly entersRoom?: true
   /** Set where the room itself is new. */
   readonly creation?: CommitUnit['creation']
   /** Writes that are committed with the event or not at all. */
@@ -103,8 +105,31 @@ export class RoomReceiver {
     }
   }
 
+  /**
+   * Notes a membership of a room that this server is not in: an invite, a knock, or the end of one.
+   * @param extra writes that are committed with it
+   */
+  async receiveOutOfBand(room: Room, pdu: ParsedPdu, options: Pick<ReceiveOptions, 'creation' | 'extra'> = {}): Promise<StoredEvent> {
+    const { event, committed } = await this.#needs.turns.run(room.nid, async () => {
+      const [known] = await this.#needs.events.known(room, [pdu.event.eventId])
+      if (known) return { event: known, committed: this.#needs.heads.settled(room) }
+      const head = await this.#needs.heads.of(room)
+      const received = new StoredEvent(room, pdu.event, pdu.json, {
+        nid: this.#needs.numbers.next(), streamOrdering: undefined, stateRoot: undefined, roomRoot: undefined, rejected: false, softFailed: false,
+      })
+      const unit: CommitUnit = {
+        room, lineage: head.lineage, creation: options.creation, events: [received], authEvents: [[]], nodes: new Map(), extremities: undefined, changes: undefined,
+        isOutOfBand: true, redactions: [], extra: options.extra && ((tx) => options.extra?.(tx, received) ?? Promise.resolve()),
+      }
+      return { event: received, committed: this.#needs.heads.commit(unit, head) }
+    })
+    await committed
+    return event
+  }
+
   async #take(room: Room, pdu: ParsedPdu, outlier: StoredEvent | undefined, options: ReceiveOptions): Promise<{ event: StoredEvent; committed: Promise<void> }> {
-    const head = await this.#needs.heads.of(room)
+    const current = await this.#needs.heads.of(room)
+    const head: Head = options.entersRoom ? { ...current, extremities: [] } : current
     const intake: Intake = { room, pdu, head, options, nodes: new Map(head.nodes), known: new Map(), outliers: [] }
     await this.#takeOutliers(intake)
     await this.#loadNamed(intake)

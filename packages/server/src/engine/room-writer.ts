@@ -8,12 +8,13 @@ import { MatrixError, refuse } from '@myelin/protocol/errors.ts'
 import { authTypesFor } from '@myelin/protocol/auth/auth-events.ts'
 import { checkAuth } from '@myelin/protocol/auth/check.ts'
 import { checkRedaction } from '@myelin/protocol/auth/redaction.ts'
-import { buildEvent, type EventDraft, type EventSigner } from '@myelin/protocol/events/build.ts'
+import { buildEvent, references, type BuiltEvent, type EventDraft, type EventPlace, type EventSigner } from '@myelin/protocol/events/build.ts'
 import { referenceHash } from '@myelin/protocol/events/hash.ts'
 import { maxPrevEvents } from '@myelin/protocol/events/limits.ts'
 import type { EventId, RoomId, UserId } from '@myelin/protocol/ids/ids.ts'
 import type { RoomEvent } from '@myelin/protocol/events/event.ts'
 import { canonicalJson } from '@myelin/protocol/json/canonical.ts'
+import type { JsonObject } from '@myelin/protocol/json/json.ts'
 import type { RoomVersion } from '@myelin/protocol/rooms/versions.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Tx } from '#platform/db/database.ts'
@@ -131,6 +132,40 @@ export class RoomWriter {
     return { room, events }
   }
 
+  /**
+   * Builds and signs an event of this server without sending it: another server has to sign it as well.
+   * @returns the event, to be taken in by the receiver once it is complete
+   * @throws M_FORBIDDEN, M_TOO_LARGE, M_BAD_JSON
+   */
+  async draft(room: Room, proposal: Proposal): Promise<BuiltEvent> {
+    return (await this.#buildOn(room, await this.#emptyDraft(room), proposal)).built
+  }
+
+  /**
+   * What another server needs to make an event of its user: all fields but hashes and signatures.
+   * @throws M_FORBIDDEN where the auth rules would refuse the event
+   */
+  async template(room: Room, proposal: Proposal & { readonly stateKey: string }): Promise<JsonObject> {
+    const { place, auth } = await this.#placeOn(room, await this.#emptyDraft(room), proposal)
+    const { type, sender, content, stateKey } = proposal
+    const originServerTs = this.#needs.clock.now()
+    const pdu: JsonObject = {
+      type, sender, content, state_key: stateKey, room_id: room.id, depth: place.depth, origin_server_ts: originServerTs, origin: this.#needs.signer.serverName,
+      prev_events: references(room.version, place, place.prevEventIds), auth_events: references(room.version, place, place.authEventIds),
+    }
+    const event: RoomEvent = {
+      eventId: '$template' as EventId, roomId: room.id, type, sender, content, stateKey, originServerTs, depth: place.depth,
+      prevEventIds: place.prevEventIds, authEventIds: place.authEventIds, redacts: undefined, pdu,
+    }
+    assertAllowed(room, event, auth)
+    return pdu
+  }
+
+  async #emptyDraft(room: Room): Promise<Draft> {
+    const head = await this.#withinLimit(room, await this.#needs.heads.of(room))
+    return { head, rest: [], nodes: new Map(), events: [], authEvents: [], redactions: [] }
+  }
+
   /** Root of the current state of a room. */
   async currentRoot(room: Room): Promise<number> {
     return (await this.#needs.heads.of(room)).root
@@ -206,34 +241,43 @@ export class RoomWriter {
   }
 
   async #append(room: Room, draft: Draft, proposal: Proposal): Promise<StoredEvent> {
-    const { signer, clock, randomId } = this.#needs
     const { head } = draft
-    const auth = await this.#authState(room, head.root, proposal)
-    const previous = head.extremities.map((extremity) => extremity.eventId)
-    const built = buildEvent(
-      room.version,
-      { ...proposal, roomId: room.id, originServerTs: proposal.originServerTs ?? clock.now(), ...(room.version.eventIds === 'field' ? { eventId: `$${randomId()}:${signer.serverName}` as EventId } : {}) },
-      {
-        depth: Math.min(maxDepth, Math.max(0, ...head.extremities.map((extremity) => extremity.depth)) + 1),
-        prevEventIds: previous,
-        authEventIds: auth.named.map((event) => event.event.eventId),
-        ...(room.version.eventIds === 'field' ? { referenceHashes: await this.#referenceHashes(room, draft, previous, auth.named) } : {}),
-      },
-      signer,
-    )
-    const verdict = checkAuth(room.version, built.event, (type, stateKey) => auth.state.get(`${type}\0${stateKey}`)?.event)
-    if (!verdict.allowed) throw refuse('M_FORBIDDEN', verdict.reason)
+    const { built, auth } = await this.#buildOn(room, draft, proposal)
     const event = new StoredEvent(room, built.event, built.json, {
       nid: this.#needs.numbers.next(), streamOrdering: undefined, stateRoot: head.root, roomRoot: undefined, rejected: false, softFailed: false,
     })
     await this.#redaction(room, draft, event, auth)
     this.#needs.events.pin(event)
     draft.events.push(event)
-    draft.authEvents.push([...auth.state.values()])
+    draft.authEvents.push([...auth.values()])
     const after = await this.#rootWith(room, draft, event)
     const { eventId, depth } = event.event
     draft.head = { lineage: head.lineage, extremities: [{ nid: event.nid, eventId, depth, root: after }], root: after, nodes: new Map() }
     return event
+  }
+
+  /** Builds and signs an event on the head of a draft. @throws M_FORBIDDEN where the auth rules refuse it */
+  async #buildOn(room: Room, draft: Draft, proposal: Proposal): Promise<{ built: BuiltEvent; auth: ReadonlyMap<string, StoredEvent> }> {
+    const { signer, clock, randomId } = this.#needs
+    const { place, auth } = await this.#placeOn(room, draft, proposal)
+    const eventId = room.version.eventIds === 'field' ? { eventId: `$${randomId()}:${signer.serverName}` as EventId } : {}
+    const built = buildEvent(room.version, { ...proposal, roomId: room.id, originServerTs: proposal.originServerTs ?? clock.now(), ...eventId }, place, signer)
+    assertAllowed(room, built.event, auth)
+    return { built, auth }
+  }
+
+  /** Where in the graph an event stands that is built on the head of a draft, and the events that authorise it. */
+  async #placeOn(room: Room, draft: Draft, proposal: Proposal): Promise<{ place: EventPlace; auth: ReadonlyMap<string, StoredEvent> }> {
+    const { head } = draft
+    const { named, state } = await this.#authState(room, head.root, proposal)
+    const previous = head.extremities.map((extremity) => extremity.eventId)
+    const place = {
+      depth: Math.min(maxDepth, Math.max(0, ...head.extremities.map((extremity) => extremity.depth)) + 1),
+      prevEventIds: previous,
+      authEventIds: named.map((event) => event.event.eventId),
+      ...(room.version.eventIds === 'field' ? { referenceHashes: await this.#referenceHashes(room, draft, previous, named) } : {}),
+    }
+    return { place, auth: state }
   }
 
   /** Hashes of the events that an event of room versions 1 and 2 names. */
@@ -268,12 +312,12 @@ export class RoomWriter {
     return { named, state }
   }
 
-  async #redaction(room: Room, draft: Draft, event: StoredEvent, auth: { readonly state: ReadonlyMap<string, StoredEvent> }): Promise<void> {
+  async #redaction(room: Room, draft: Draft, event: StoredEvent, auth: ReadonlyMap<string, StoredEvent>): Promise<void> {
     const { redacts, type } = event.event
     if (type !== 'm.room.redaction' || redacts === undefined) return
     const target = draft.events.find((other) => other.event.eventId === redacts) ?? (await this.#needs.events.get(room, redacts))
     if (!target || target.event.type === 'm.room.create') return
-    const verdict = checkRedaction(room.version, event.event, target.event, (key, stateKey) => auth.state.get(`${key}\0${stateKey}`)?.event)
+    const verdict = checkRedaction(room.version, event.event, target.event, (key, stateKey) => auth.get(`${key}\0${stateKey}`)?.event)
     if (!verdict.allowed) throw new MatrixError(403, 'M_FORBIDDEN', verdict.reason)
     draft.redactions.push({ redaction: event, target })
   }
@@ -287,6 +331,12 @@ function longest({ extremities }: Head): Extremity[] {
 /** The branches that an event cannot name. */
 function restOf(head: Head): readonly Extremity[] {
   return head.extremities.length <= maxPrevEvents ? [] : longest(head).slice(maxPrevEvents)
+}
+
+/** @throws M_FORBIDDEN */
+function assertAllowed(room: Room, event: RoomEvent, auth: ReadonlyMap<string, StoredEvent>): void {
+  const verdict = checkAuth(room.version, event, (type, stateKey) => auth.get(`${type}\0${stateKey}`)?.event)
+  if (!verdict.allowed) throw refuse('M_FORBIDDEN', verdict.reason)
 }
 
 function sameContent(event: RoomEvent, proposal: Proposal): boolean {

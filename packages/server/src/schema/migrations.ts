@@ -20,10 +20,12 @@ import { consent } from './migrations/0016-consent.ts'
 import { roomRoots } from './migrations/0017-room-roots.ts'
 import { remoteMedia } from './migrations/0018-remote-media.ts'
 import { roomPurging } from './migrations/0019-room-purging.ts'
+import { transactions } from './migrations/0020-transactions.ts'
+import { strippedStates } from './migrations/0021-stripped-states.ts'
 
 export const migrations: readonly Migration[] = [
   rooms, accounts, keys, accountData, messages, media, directory, consumers, toDeviceInboxes, slidingSync, search, threadSubscriptions,
-  keyBackupByRoom, delayedEvents, federation, consent, roomRoots, remoteMedia, roomPurging,
+  keyBackupByRoom, delayedEvents, federation, consent, roomRoots, remoteMedia, roomPurging, transactions, strippedStates,
 ]
 
 /** The background updates of all migrations. */

@@ -78,6 +78,17 @@ export interface DelayedEventsTable {
   error: string | null
 }
 
+export interface DestinationPositionsTable {
+  destination: string
+  last_successful_stream_ordering: number
+}
+
+export interface DestinationRoomsTable {
+  destination: string
+  room_nid: number
+  stream_ordering: number
+}
+
 export interface DestinationsTable {
   destination: string
   failure_ts: number | null
@@ -164,6 +175,14 @@ export interface EventsTable {
   event_id: EventId
   json: string
   room_root: number | null
+}
+
+export interface FederationInboundEventsStagingTable {
+  staging_nid: number
+  room_nid: number
+  origin: string
+  received_ts: number
+  event_json: string
 }
 
 export interface ForwardExtremitiesTable {
@@ -341,6 +360,13 @@ export interface ReceiptsTable {
   stream_id: number
 }
 
+export interface ReceivedTransactionsTable {
+  origin: string
+  transaction_id: string
+  ts: number
+  response_json: string
+}
+
 export interface RefreshTokensTable {
   token_hash: string
   family_id: string
@@ -468,6 +494,11 @@ export interface StateNodesTable {
   node_id: number
   room_nid: number
   content: Uint8Array
+}
+
+export interface StrippedStatesTable {
+  event_nid: number
+  state_json: string
 }
 
 export interface ThreadSubscriptionsTable {
@@ -625,6 +656,8 @@ export interface Tables {
   current_state: CurrentStateTable
   dehydrated_devices: DehydratedDevicesTable
   delayed_events: DelayedEventsTable
+  destination_positions: DestinationPositionsTable
+  destination_rooms: DestinationRoomsTable
   destinations: DestinationsTable
   device_keys: DeviceKeysTable
   device_list_changes: DeviceListChangesTable
@@ -635,6 +668,7 @@ export interface Tables {
   event_reports: EventReportsTable
   event_txn_ids: EventTxnIdsTable
   events: EventsTable
+  federation_inbound_events_staging: FederationInboundEventsStagingTable
   forward_extremities: ForwardExtremitiesTable
   ignored_users: IgnoredUsersTable
   interned_strings: InternedStringsTable
@@ -656,6 +690,7 @@ export interface Tables {
   profiles: ProfilesTable
   pushers: PushersTable
   receipts: ReceiptsTable
+  received_transactions: ReceivedTransactionsTable
   refresh_tokens: RefreshTokensTable
   registration_tokens: RegistrationTokensTable
   remote_media_cache: RemoteMediaCacheTable
@@ -672,6 +707,7 @@ export interface Tables {
   sliding_sync_connections: SlidingSyncConnectionsTable
   sliding_sync_positions: SlidingSyncPositionsTable
   state_nodes: StateNodesTable
+  stripped_states: StrippedStatesTable
   thread_subscriptions: ThreadSubscriptionsTable
   threads: ThreadsTable
   to_device_inboxes: ToDeviceInboxesTable

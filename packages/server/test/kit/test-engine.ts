@@ -79,5 +79,5 @@ async function openEngine(database: Database): Promise<TestEngine> {
 function keepingRedacted() {
   const silent = (): void => undefined
   const logger = { debug: silent, info: silent, warn: silent, error: silent }
-  return { logger: () => logger, redactionRetentionMs: null, stack: new AsyncDisposableStack() }
+  return { logger: () => logger, redactionRetentionMs: null, keyRing: { publicKey: async () => undefined }, stack: new AsyncDisposableStack() }
 }

@@ -47,14 +47,17 @@ export class TestServer {
   readonly metrics: Metrics
   /** Messages that the server logged as errors; a test that expects none checks it. */
   readonly errors: readonly string[]
+  /** The way by which other servers come in. */
+  readonly door: TlsDoor | undefined
   #users = 0
 
-  constructor(url: string, folder: string, services: Services, metrics: Metrics, errors: readonly string[]) {
+  constructor(url: string, folder: string, services: Services, metrics: Metrics, errors: readonly string[], door?: TlsDoor) {
     this.url = url
     this.folder = folder
     this.services = services
     this.metrics = metrics
     this.errors = errors
+    this.door = door
   }
 
   get serverName(): string {
@@ -154,7 +157,7 @@ export async function startTestServer(t: TestContext, folder: string, configPath
     await services.dispose()
     await database.close()
   })
-  return new TestServer(`http://127.0.0.1:${portOf(http)}`, folder, services, metrics, errors)
+  return new TestServer(`http://127.0.0.1:${portOf(http)}`, folder, services, metrics, errors, options.door)
 }
 
 function portOf(http: Server): number {

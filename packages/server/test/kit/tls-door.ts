@@ -16,17 +16,23 @@ export interface TlsDoor {
   readonly port: number
   /** Requests go there from now on. */
   serve(listener: RequestListener): void
+  /** Cuts every request, or lets them through again. */
+  setOpen(isOpen: boolean): void
 }
 
 /** Opens a door that closes with the test. */
 export async function tlsDoor(t: TestContext): Promise<TlsDoor> {
   let answer: RequestListener = (_, response) => response.writeHead(503).end()
-  const server = createServer({ key, cert }, (request, response) => answer(request, response))
+  let isShut = false
+  const server = createServer({ key, cert }, (request, response) => {
+    if (isShut) request.socket.destroy()
+    else answer(request, response)
+  })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   t.after(async () => {
     server.closeAllConnections()
     await new Promise<void>((resolve) => server.close(() => resolve()))
   })
   const address = server.address() as AddressInfo
-  return { port: address.port, serve: (listener) => { answer = listener } }
+  return { port: address.port, serve: (listener) => { answer = listener }, setOpen: (isOpen) => { isShut = !isOpen } }
 }

@@ -24,6 +24,7 @@ export class Destinations {
   readonly #needs: Needs
   readonly #store: DestinationsStore
   readonly #failing = new Map<string, DestinationRow>()
+  readonly #listeners: ((server: ServerName) => void)[] = []
 
   private constructor(needs: Needs) {
     this.#needs = needs
@@ -42,6 +43,17 @@ export class Destinations {
     return row === undefined || this.#needs.clock.now() >= row.retry_last_ts + row.retry_interval
   }
 
+  /** When a server may be asked, in ms since 1970; 0 where it may be now. */
+  retryTs(server: ServerName): number {
+    const row = this.#failing.get(server)
+    return row === undefined ? 0 : row.retry_last_ts + row.retry_interval
+  }
+
+  /** Calls `listener` when a server that did not answer shows that it lives. */
+  onAnswered(listener: (server: ServerName) => void): void {
+    this.#listeners.push(listener)
+  }
+
   /** Notes that a server did not answer. Failures while it is left alone do not count. */
   async failed(server: ServerName): Promise<void> {
     if (!this.mayAsk(server)) return
@@ -54,7 +66,9 @@ export class Destinations {
 
   /** Notes a sign of life: an answer of a server, or a request of it. */
   async answered(server: ServerName): Promise<void> {
-    if (this.#failing.has(server)) await this.#put({ destination: server, failure_ts: null, retry_last_ts: 0, retry_interval: 0 })
+    if (!this.#failing.has(server)) return
+    await this.#put({ destination: server, failure_ts: null, retry_last_ts: 0, retry_interval: 0 })
+    for (const listener of this.#listeners) listener(server)
   }
 
   /** A page of the known servers, and how many there are. */

@@ -6,6 +6,7 @@
 import type { EventSigner } from '@myelin/protocol/events/build.ts'
 import { signRequest } from '@myelin/protocol/federation/x-matrix.ts'
 import type { ServerName } from '@myelin/protocol/ids/ids.ts'
+import { canonicalJson } from '@myelin/protocol/json/canonical.ts'
 import { isObject, own, type JsonObject } from '@myelin/protocol/json/json.ts'
 import { parseJsonBytes } from '@myelin/protocol/json/parse.ts'
 import type { Clock } from '#platform/clock.ts'
@@ -57,7 +58,7 @@ export interface RequestRules {
 }
 
 /** Which servers may be asked, and who is told whether they answer. */
-export type AskedServers = Pick<Destinations, 'mayAsk' | 'failed' | 'answered'>
+export type AskedServers = Pick<Destinations, 'mayAsk' | 'failed' | 'answered' | 'retryTs' | 'onAnswered'>
 
 interface Needs {
   readonly signer: EventSigner
@@ -93,6 +94,21 @@ export class Federation {
   /** @throws M_FORBIDDEN where this server does not talk to another one */
   assertAllowed(serverName: string): void {
     this.#needs.policy.assertAllowed(serverName)
+  }
+
+  /** When a server that did not answer may be asked again, in ms since 1970; 0 where it may be now. */
+  retryTs(serverName: ServerName): number {
+    return this.#needs.destinations.retryTs(serverName)
+  }
+
+  /** Leaves a server alone for a while, for a reason that a request alone does not show. */
+  async backOff(serverName: ServerName): Promise<void> {
+    await this.#needs.destinations.failed(serverName)
+  }
+
+  /** Calls `listener` when a server that did not answer shows that it lives. */
+  onAnswered(listener: (serverName: ServerName) => void): void {
+    this.#needs.destinations.onAnswered(listener)
   }
 
   /**
@@ -159,7 +175,7 @@ export class Federation {
     if (request.isUnsigned === undefined) headers['authorization'] = signRequest({ method, uri: path, origin, destination: serverName, content: body }, key)
     if (body !== undefined) headers['content-type'] = 'application/json'
     return client.open(`${address.origin}${path}`, {
-      method, headers, timeoutMs, ...(body === undefined ? {} : { body: JSON.stringify(body) }), ...(maxBytes === undefined ? {} : { maxBytes }),
+      method, headers, timeoutMs, ...(body === undefined ? {} : { body: canonicalJson(body) }), ...(maxBytes === undefined ? {} : { maxBytes }),
     })
   }
 }

@@ -84,15 +84,15 @@ export class MembershipConsequences implements EventsWork {
     if (!account || account.isDeactivated || account.isLocked || account.isSuspended) return false
     if ((await memberships.of(event.room, userId))?.eventNid !== event.nid) return false
     await this.#attempt('An invite could not be accepted on behalf of its user.', event.room, userId, () =>
-      this.#needs.membership.join({
+      this.#needs.membership.enter({
         userId, deviceId: undefined, accessTokenId: undefined, appserviceId: undefined,
         isGuest: account.isGuest, isAdmin: false, isSuspended: false, isLocked: false, rateLimited: false,
-      }, event.room, {}))
+      }, { roomId: event.room.id, servers: [] }, {}))
     return true
   }
 
   /** A refusal of the room is told to the operator; other failures stop the batch, which is tried again. */
-  async #attempt(message: string, room: Room, userId: UserId, change: () => Promise<void>): Promise<void> {
+  async #attempt(message: string, room: Room, userId: UserId, change: () => Promise<unknown>): Promise<void> {
     try {
       await change()
     } catch (error) {

@@ -2,8 +2,8 @@
 import { Type } from 'typebox'
 import { refuse } from '@myelin/protocol/errors.ts'
 import type { RoomAlias, RoomId } from '@myelin/protocol/ids/ids.ts'
+import { isServerName } from '@myelin/protocol/ids/server-name.ts'
 import { own, type JsonObject } from '@myelin/protocol/json/json.ts'
-import type { Room } from '#engine/room.ts'
 import type { Rooms } from '#engine/rooms.ts'
 import { endpoint } from '#platform/http/endpoint.ts'
 import type { Requester } from '#platform/http/requester.ts'
@@ -11,11 +11,11 @@ import { withTransactionId } from '#platform/http/repeated-requests.ts'
 import { JsonObjectSchema, RoomIdOrAliasParam, RoomIdParam } from '#platform/http/schemas.ts'
 import { questionOf, type ThirdPartyInvites } from '#features/third-party-invites/third-party-invites.ts'
 import { needsConsent } from '#features/consent/consent.ts'
-import type { Membership } from './membership.ts'
+import type { Membership, RoomTarget } from './membership.ts'
 
 /** What an alias points to. */
 export interface AliasResolver {
-  resolve(alias: RoomAlias): Promise<{ readonly roomId: RoomId } | undefined>
+  resolve(alias: RoomAlias): Promise<{ readonly roomId: RoomId; readonly servers: readonly string[] } | undefined>
 }
 
 interface Needs {
@@ -29,15 +29,18 @@ const versions = ['v3', 'r0', 'api/v1', 'unstable']
 const anchor = 'https://spec.matrix.org/v1.19/client-server-api/#'
 const roomParams = Type.Object({ roomId: RoomIdParam })
 const reasonBody = Type.Object({ reason: Type.Optional(Type.String()) })
+const serverList = Type.Array(Type.String({ maxLength: 255 }), { maxItems: 100 })
 const joinBody = Type.Object({ reason: Type.Optional(Type.String()), third_party_signed: Type.Optional(JsonObjectSchema) })
 const targetBody = Type.Object({ user_id: Type.String(), reason: Type.Optional(Type.String()) })
 
-/** The room of an id or alias. @throws M_NOT_FOUND */
-async function roomOf(needs: Needs, idOrAlias: RoomId | RoomAlias): Promise<Room> {
-  if (!isAlias(idOrAlias)) return needs.rooms.require(idOrAlias)
+const viaQuery = Type.Object({ via: Type.Optional(serverList), server_name: Type.Optional(serverList) })
+
+/** The room of an id or alias, with the servers that may help to come in. @throws M_NOT_FOUND */
+async function targetOf(needs: Needs, idOrAlias: RoomId | RoomAlias, via: readonly string[]): Promise<RoomTarget> {
+  if (!isAlias(idOrAlias)) return { roomId: idOrAlias, servers: via.filter(isServerName) }
   const target = await needs.aliasResolver.resolve(idOrAlias)
   if (!target) throw refuse('M_NOT_FOUND', `The room alias ${idOrAlias} does not exist.`)
-  return needs.rooms.require(target.roomId)
+  return { roomId: target.roomId, servers: [...target.servers, ...via].filter(isServerName) }
 }
 
 function isAlias(text: RoomId | RoomAlias): text is RoomAlias {
@@ -51,8 +54,9 @@ function joinContent(body: { readonly reason?: string }): JsonObject {
 }
 
 /** An invite to an address of the requester, which the body proves, becomes an invite of the requester. @throws M_FORBIDDEN */
-async function redeem({ thirdPartyInvites }: Needs, requester: Requester, room: Room, body: { readonly third_party_signed?: object }): Promise<void> {
+async function redeem({ thirdPartyInvites, rooms }: Needs, requester: Requester, roomId: RoomId, body: { readonly third_party_signed?: object }): Promise<void> {
   if (body.third_party_signed === undefined) return
+  const room = await rooms.require(roomId)
   const signed: JsonObject = JSON.parse(JSON.stringify(body.third_party_signed))
   if (own(signed, 'mxid') !== requester.userId) throw refuse('M_FORBIDDEN', '"third_party_signed" is about another user.')
   await thirdPartyInvites.redeem(room, signed)
@@ -63,11 +67,11 @@ const join = endpoint({
   spec: `${anchor}post_matrixclientv3joinroomidoralias`, auth: 'guest', limit: { rc: 'rc_joins.local', by: 'service' }, role: 'generic', suspendedRefused: true,
   params: Type.Object({ roomIdOrAlias: RoomIdOrAliasParam }), body: joinBody, bodyKind: 'optional-json',
   errors: ['M_FORBIDDEN', 'M_NOT_FOUND', 'M_LIMIT_EXCEEDED', 'M_GUEST_ACCESS_FORBIDDEN', 'M_UNABLE_TO_GRANT_JOIN'],
-  handler: async (needs: Needs, { requester, params, body }) => {
-    const room = await roomOf(needs, params.roomIdOrAlias)
-    await redeem(needs, requester, room, body)
-    await needs.membership.join(requester, room, joinContent(body))
-    return { room_id: room.id }
+  query: viaQuery,
+  handler: async (needs: Needs, { requester, params, query, body }) => {
+    const target = await targetOf(needs, params.roomIdOrAlias, query.via ?? query.server_name ?? [])
+    await redeem(needs, requester, target.roomId, body)
+    return { room_id: (await needs.membership.enter(requester, target, joinContent(body))).id }
   },
 })
 
@@ -77,10 +81,8 @@ const joinById = endpoint({
   params: roomParams, body: joinBody, bodyKind: 'optional-json',
   errors: ['M_FORBIDDEN', 'M_NOT_FOUND', 'M_LIMIT_EXCEEDED', 'M_GUEST_ACCESS_FORBIDDEN', 'M_UNABLE_TO_GRANT_JOIN'],
   handler: async (needs: Needs, { requester, params, body }) => {
-    const room = await needs.rooms.require(params.roomId)
-    await redeem(needs, requester, room, body)
-    await needs.membership.join(requester, room, joinContent(body))
-    return { room_id: room.id }
+    await redeem(needs, requester, params.roomId, body)
+    return { room_id: (await needs.membership.enter(requester, { roomId: params.roomId, servers: [] }, joinContent(body))).id }
   },
 })
 
@@ -88,10 +90,11 @@ const knock = endpoint({
   id: 'knockRoom', servlet: 'KnockRoomAliasServlet', method: 'POST', base: 'client', versions: ['v3', 'r0', 'unstable'], path: '/knock/:roomIdOrAlias',
   spec: `${anchor}post_matrixclientv3knockroomidoralias`, auth: 'user', limit: { rc: 'rc_joins.local', by: 'service' }, role: 'generic', suspendedRefused: true,
   params: Type.Object({ roomIdOrAlias: RoomIdOrAliasParam }), body: reasonBody, bodyKind: 'optional-json', errors: ['M_FORBIDDEN', 'M_NOT_FOUND', 'M_LIMIT_EXCEEDED'],
-  handler: async (needs: Needs, { requester, params, body }) => {
-    const room = await roomOf(needs, params.roomIdOrAlias)
-    await needs.membership.knock(requester, room, body.reason)
-    return { room_id: room.id }
+  query: viaQuery,
+  handler: async (needs: Needs, { requester, params, query, body }) => {
+    const target = await targetOf(needs, params.roomIdOrAlias, query.via ?? query.server_name ?? [])
+    await needs.membership.knock(requester, target, body.reason)
+    return { room_id: target.roomId }
   },
 })
 

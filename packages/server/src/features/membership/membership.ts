@@ -3,20 +3,22 @@
  *
  * Spec: client-server API, "Room membership"; rooms/v8, "Restricted rooms".
  */
-import { powerLevelsOf } from '@myelin/protocol/auth/power-levels.ts'
 import { MatrixError, refuse } from '@myelin/protocol/errors.ts'
-import type { RoomId, UserId } from '@myelin/protocol/ids/ids.ts'
-import { isUserId } from '@myelin/protocol/ids/user-id.ts'
-import { isObject, own, type JsonObject } from '@myelin/protocol/json/json.ts'
+import type { RoomId, ServerName, UserId } from '@myelin/protocol/ids/ids.ts'
+import { parseRoomId } from '@myelin/protocol/ids/room-id.ts'
+import { isUserId, serverOf } from '@myelin/protocol/ids/user-id.ts'
+import { own, type JsonObject } from '@myelin/protocol/json/json.ts'
 import { contentString } from '#engine/client-events.ts'
-import { membershipOf, type MembershipState, type Memberships } from '#engine/memberships.ts'
+import type { MembershipState, Memberships } from '#engine/memberships.ts'
 import type { Room } from '#engine/room.ts'
 import type { Rooms } from '#engine/rooms.ts'
-import type { RoomView, RoomWriter } from '#engine/room-writer.ts'
+import type { RoomServers } from '#engine/room-servers.ts'
+import type { Proposal, RoomView, RoomWriter } from '#engine/room-writer.ts'
 import type { StoredEvent } from '#engine/stored-event.ts'
 import type { Database } from '#platform/db/database.ts'
 import type { Requester } from '#platform/http/requester.ts'
 import type { RateLimits } from '#platform/limits/rate-limits.ts'
+import { membershipIn, type RestrictedJoins } from './restricted-joins.ts'
 
 /** What membership events say of a user. */
 export interface MemberProfiles {
@@ -35,6 +37,33 @@ export interface RoomSuccession {
   joining(userId: UserId, room: Room): Promise<void>
 }
 
+/** Memberships of rooms that this server is not in. */
+export interface MembershipElsewhere {
+  /**
+   * Joins a user, with the help of servers that are tried in turn.
+   * @param content of the membership event, without the membership
+   * @throws M_FORBIDDEN and what else they say, M_NOT_FOUND where there is none, RemoteError
+   */
+  join(userId: UserId, roomId: RoomId, servers: readonly ServerName[], content: JsonObject): Promise<Room>
+  /** Knocks; as `join`. */
+  knock(userId: UserId, roomId: RoomId, servers: readonly ServerName[], content: JsonObject): Promise<void>
+  /** Ends an invite or a knock; that succeeds also where no server answers. */
+  leave(userId: UserId, room: Room, servers: readonly ServerName[], content: JsonObject): Promise<void>
+}
+
+/** Invites users of other servers. */
+export interface InvitesElsewhere {
+  /** @throws M_FORBIDDEN and what else the other server says, RemoteError */
+  send(room: Room, proposal: Proposal & { readonly stateKey: string }): Promise<StoredEvent>
+}
+
+/** A room that somebody wants to come into, and by whom. */
+export interface RoomTarget {
+  readonly roomId: RoomId
+  /** Servers that are said to be in it. */
+  readonly servers: readonly ServerName[]
+}
+
 /** The rooms in which the server itself speaks to its users. */
 export interface NoticeRoomsOfUsers {
   /** Whether a room is one of them. */
@@ -50,6 +79,10 @@ interface Needs {
   readonly inviteFilter: InviteFilter
   readonly succession: RoomSuccession
   readonly noticeRooms: NoticeRoomsOfUsers
+  readonly roomServers: Pick<RoomServers, 'hasUs' | 'others'>
+  readonly restrictedJoins: RestrictedJoins
+  readonly elsewhere: MembershipElsewhere
+  readonly invitesElsewhere: InvitesElsewhere
   readonly limits: Pick<RateLimits, 'consume'>
   readonly blockNonAdminInvites: boolean
   readonly includeProfileOnInvite: boolean
@@ -111,6 +144,45 @@ export class Membership {
   }
 
   /**
+   * Joins the requester to a room, wherever it is.
+   * @param content further fields of the membership event
+   * @throws what `join` throws; M_NOT_FOUND where no server is known that is in the room; what such servers say, RemoteError
+   */
+  async enter(requester: Requester, target: RoomTarget, content: JsonObject): Promise<Room> {
+    const room = await this.#needs.rooms.get(target.roomId)
+    if (!room || !(await this.#needs.roomServers.hasUs(room))) return this.#enterElsewhere(requester, target, room, content)
+    try {
+      await this.join(requester, room, content)
+      return room
+    } catch (error) {
+      // Where nobody of this server may vouch for the user, another server may.
+      const mayHelp = error instanceof MatrixError && error.errcode === 'M_UNABLE_TO_GRANT_JOIN' && (await this.#needs.roomServers.others(room)).length > 0
+      if (!mayHelp) throw error
+      return this.#enterElsewhere(requester, target, room, content)
+    }
+  }
+
+  async #enterElsewhere(requester: Requester, target: RoomTarget, room: Room | undefined, content: JsonObject): Promise<Room> {
+    if (requester.isGuest) throw refuse('M_GUEST_ACCESS_FORBIDDEN', 'Guests may only join rooms that this server is in; register an account first.')
+    const servers = await this.#serversFor(requester.userId, target, room)
+    if (servers.length === 0) throw refuse('M_NOT_FOUND', 'This server is not in that room, and no server is known by which to join it; name one with "via".')
+    if (requester.rateLimited) this.#needs.limits.consume('rc_joins.remote', requester.userId)
+    const own = this.#needs.perRoomProfiles ? content : withoutProfile(content)
+    const entered = await this.#needs.elsewhere.join(requester.userId, target.roomId, servers, await this.memberContent(requester.userId, { ...own, membership: 'join' }))
+    await this.#needs.succession.joining(requester.userId, entered)
+    return entered
+  }
+
+  /** Servers by which a user may come into a room: those of the invite, those that were named, those of the room as it was, that of its id. */
+  async #serversFor(userId: UserId, target: RoomTarget, room: Room | undefined): Promise<ServerName[]> {
+    const membership = room && (await this.#needs.memberships.of(room, userId))
+    const inviter = membership && (membership.membership === 'invite' || membership.membership === 'knock') ? [serverOf(membership.sender)] : []
+    const named = parseRoomId(target.roomId)?.serverName
+    const all = [...inviter, ...target.servers, ...(room ? await this.#needs.roomServers.others(room) : []), ...(named === undefined ? [] : [named])]
+    return [...new Set(all)].filter((server) => !this.#needs.memberships.isLocal(`@x:${server}`))
+  }
+
+  /**
    * Joins the requester to a room that this server is in.
    * @param content further fields of the membership event
    * @throws M_FORBIDDEN, M_GUEST_ACCESS_FORBIDDEN, M_UNABLE_TO_AUTHORISE_JOIN, M_LIMIT_EXCEEDED
@@ -128,15 +200,23 @@ export class Membership {
       const current = await membershipIn(view, requester.userId)
       if (current === 'join') return []
       if (requester.isGuest) await assertGuestsMayJoin(view)
-      const authorised = await this.#restrictedJoin(view, requester.userId, current)
+      const authorised = await this.#needs.restrictedJoins.contentIn(view, requester.userId, current)
       return [{ type: 'm.room.member', stateKey: requester.userId, sender: requester.userId, content: { ...full, ...authorised } }]
     })
   }
 
-  /** Knocks on a room. @throws M_FORBIDDEN */
-  async knock(requester: Requester, room: Room, reason: string | undefined): Promise<void> {
-    if (requester.rateLimited) this.#needs.limits.consume('rc_joins.local', requester.userId)
+  /** Knocks on a room, wherever it is. @throws M_FORBIDDEN, M_NOT_FOUND where no server is known that is in the room */
+  async knock(requester: Requester, target: RoomTarget, reason: string | undefined): Promise<void> {
+    const room = await this.#needs.rooms.get(target.roomId)
+    const isHere = room !== undefined && (await this.#needs.roomServers.hasUs(room))
+    if (requester.rateLimited) this.#needs.limits.consume(isHere ? 'rc_joins.local' : 'rc_joins.remote', requester.userId)
     const content = await this.memberContent(requester.userId, { membership: 'knock', ...reasonOf(reason) })
+    if (!isHere) {
+      const servers = await this.#serversFor(requester.userId, target, room)
+      if (servers.length === 0) throw refuse('M_NOT_FOUND', 'This server is not in that room, and no server is known by which to knock; name one with "via".')
+      await this.#needs.elsewhere.knock(requester.userId, target.roomId, servers, content)
+      return
+    }
     await this.#needs.writer.propose(room, [{ type: 'm.room.member', stateKey: requester.userId, sender: requester.userId, content }])
   }
 
@@ -149,6 +229,10 @@ export class Membership {
     }
     await this.assertMayInvite(requester, room, [target])
     const content = await this.memberContent(target, { ...extra, membership: 'invite', ...reasonOf(action.reason) })
+    if (!this.#needs.memberships.isLocal(target)) {
+      await this.#needs.invitesElsewhere.send(room, { type: 'm.room.member', stateKey: target, sender: requester.userId, content })
+      return
+    }
     await this.#needs.writer.propose(room, async (view) => {
       const current = await membershipIn(view, target)
       if (current === 'ban') throw refuse('M_FORBIDDEN', `${target} is banned from the room; unban first.`)
@@ -182,12 +266,17 @@ export class Membership {
 
   async #leave(userId: UserId, room: Room, reason?: string): Promise<void> {
     const content: JsonObject = { membership: 'leave', ...reasonOf(reason) }
-    await this.#needs.writer.propose(room, async (view) => {
-      const current = await membershipIn(view, userId)
-      if (current === 'leave') return []
-      if (current === undefined || current === 'ban') throw refuse('M_FORBIDDEN', 'You are not in the room.')
-      return [{ type: 'm.room.member', stateKey: userId, sender: userId, content }]
-    })
+    const membership = await this.#needs.memberships.of(room, userId)
+    if (membership && (membership.membership === 'invite' || membership.membership === 'knock') && !(await this.#needs.roomServers.hasUs(room))) {
+      await this.#needs.elsewhere.leave(userId, room, await this.#serversFor(userId, { roomId: room.id, servers: [] }, room), content)
+    } else {
+      await this.#needs.writer.propose(room, async (view) => {
+        const current = await membershipIn(view, userId)
+        if (current === 'leave') return []
+        if (current === undefined || current === 'ban') throw refuse('M_FORBIDDEN', 'You are not in the room.')
+        return [{ type: 'm.room.member', stateKey: userId, sender: userId, content }]
+      })
+    }
     if (this.#needs.forgetOnLeave) await this.#needs.database.transaction((tx) => this.#needs.memberships.forget(tx, room, userId))
   }
 
@@ -259,50 +348,6 @@ export class Membership {
   async #assertJoined(requester: Requester, room: Room): Promise<void> {
     if (!(await this.#needs.memberships.isJoined(room, requester.userId))) throw refuse('M_FORBIDDEN', 'You are not in the room.')
   }
-
-  /**
-   * In a restricted room, a member who may invite vouches for the join.
-   * @returns the additional content of the join
-   */
-  async #restrictedJoin(view: RoomView, userId: UserId, current: MembershipState | undefined): Promise<JsonObject> {
-    const rules = await view.state('m.room.join_rules', '')
-    const rule = contentString(rules, 'join_rule')
-    const { version } = view.room
-    const restricted = (rule === 'restricted' && version.restrictedJoins) || (rule === 'knock_restricted' && version.knockRestricted)
-    if (!restricted || current === 'invite' || !rules) return {}
-    if (!(await this.#meetsCondition(rules, userId))) {
-      throw refuse('M_FORBIDDEN', 'You are not invited, and in none of the rooms whose members may join this one.')
-    }
-    const authoriser = await this.#authoriser(view)
-    if (!authoriser) throw refuse('M_UNABLE_TO_GRANT_JOIN', 'No user of this server in the room may invite, so nobody can let you in.')
-    return { join_authorised_via_users_server: authoriser }
-  }
-
-  async #meetsCondition(rules: StoredEvent, userId: UserId): Promise<boolean> {
-    const allow = own(rules.event.content, 'allow')
-    for (const condition of Array.isArray(allow) ? allow : []) {
-      if (!isObject(condition) || own(condition, 'type') !== 'm.room_membership') continue
-      const roomId = own(condition, 'room_id')
-      const room = typeof roomId === 'string' ? await this.#needs.rooms.get(roomId) : undefined
-      if (room && (await this.#needs.memberships.isJoined(room, userId))) return true
-    }
-    return false
-  }
-
-  async #authoriser(view: RoomView): Promise<UserId | undefined> {
-    const create = await view.state('m.room.create', '')
-    const levels = powerLevelsOf(view.room.version, (await view.state('m.room.power_levels', ''))?.event, create?.event)
-    for (const member of (await this.#needs.memberships.ofRoom(view.room)).values()) {
-      if (member.membership === 'join' && this.#needs.memberships.isLocal(member.userId) && levels.userLevel(member.userId) >= levels.invite) return member.userId
-    }
-    return undefined
-  }
-}
-
-/** The membership of a user at a proposal's turn. */
-async function membershipIn(view: RoomView, userId: string): Promise<MembershipState | undefined> {
-  const event = await view.state('m.room.member', userId)
-  return event && membershipOf(event)
 }
 
 async function assertGuestsMayJoin(view: RoomView): Promise<void> {

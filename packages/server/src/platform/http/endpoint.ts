@@ -7,6 +7,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { Readable } from 'node:stream'
 import type { Static, TSchema } from 'typebox'
 import type { Errcode } from '@myelin/protocol/errors.ts'
+import type { ServerName } from '@myelin/protocol/ids/ids.ts'
 import type { JsonText, RawReply, WithStatus } from './reply.ts'
 import type { Requester } from './requester.ts'
 
@@ -63,7 +64,7 @@ export interface EndpointRequest<
 > {
   readonly requester: RequesterFor<Auth>
   /** Name of the server that signed the request, with `auth: 'server'`. */
-  readonly origin: Auth extends 'server' ? string : undefined
+  readonly origin: Auth extends 'server' ? ServerName : undefined
   readonly params: Params
   readonly query: Query
   readonly body: Body

@@ -9,7 +9,7 @@ import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { Type } from 'typebox'
 import { MatrixError, refuse } from '@myelin/protocol/errors.ts'
-import type { UserId } from '@myelin/protocol/ids/ids.ts'
+import type { ServerName, UserId } from '@myelin/protocol/ids/ids.ts'
 import { RemoteError } from '#platform/fetch/remote-error.ts'
 import { RateLimits } from '#platform/limits/rate-limits.ts'
 import { logContext } from '#platform/log/context.ts'
@@ -176,7 +176,7 @@ async function serve(t: TestContext) {
   const application = new Application()
   mountEndpoints(application, endpoints, { release: { wait } }, {
     authenticate,
-    authenticateServer: ({ authorization, uri }) => `${authorization}|${uri}`,
+    authenticateServer: ({ authorization, uri }) => `${authorization}|${uri}` as ServerName,
     limits: new RateLimits({ clock, rates: new Map([['rc_message', { perSecond: 1, burstCount: 2 }]]) }),
     logger: log(lines),
     accessLogger: log(access),

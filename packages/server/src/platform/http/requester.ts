@@ -3,7 +3,7 @@
  *
  * Spec: client-server API, "Using access tokens", "Guest access", "Account locking"; application service API, "Identity assertion".
  */
-import type { UserId } from '@myelin/protocol/ids/ids.ts'
+import type { ServerName, UserId } from '@myelin/protocol/ids/ids.ts'
 import type { JsonValue } from '@myelin/protocol/json/json.ts'
 
 /** An authenticated user, or an application service in the name of one of its users. */
@@ -61,10 +61,10 @@ export interface SignedRequest {
 }
 
 /** Checks the `X-Matrix` signature of a request and answers the name of the origin server; throws `M_UNAUTHORIZED`. */
-export type ServerAuthenticator = (request: SignedRequest) => string | Promise<string>
+export type ServerAuthenticator = (request: SignedRequest) => ServerName | Promise<ServerName>
 
 /**
  * Waits until a request of a server may be served; answers what is to be called when it has ended, its answer sent. Throws `M_LIMIT_EXCEEDED`, or the
  * signal's reason.
  */
-export type ServerPace = (serverName: string, signal: AbortSignal) => Promise<() => void>
+export type ServerPace = (serverName: ServerName, signal: AbortSignal) => Promise<() => void>

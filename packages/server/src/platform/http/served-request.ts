@@ -2,6 +2,7 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
 import type { EndpointRequest } from './endpoint.ts'
+import type { ServerName } from '@myelin/protocol/ids/ids.ts'
 import type { Requester } from './requester.ts'
 
 /** Why a request's signal aborted. */
@@ -26,7 +27,7 @@ export interface RequestOrigin {
 /** The request as handlers see it; `mount.ts` fills its fields one after the other before the handler is called. */
 export class ServedRequest implements EndpointRequest {
   requester: Requester | undefined = undefined
-  origin: string | undefined = undefined
+  origin: ServerName | undefined = undefined
   params: unknown
   query: unknown
   body: unknown = undefined

@@ -330,6 +330,24 @@ delete from "events" where "event_nid" = ANY($1);
 -- historyPurging.page
 select event_id as "event_id", "event_nid", stream_ordering as "stream_ordering", "received_ts", "state_key_nid", "type_nid" from "events" where "room_nid" = $1 and rejected = 0 AND soft_failed = 0 and "stream_ordering" > $2 order by "stream_ordering" limit $3;
 
+-- inbox.delete
+delete from "federation_inbound_events_staging" where "staging_nid" = $1;
+
+-- inbox.forget
+delete from "received_transactions" where "ts" < $1;
+
+-- inbox.nextOf
+select * from "federation_inbound_events_staging" where "room_nid" = $1 order by "staging_nid" limit $2;
+
+-- inbox.record
+insert into "received_transactions" ("origin", "transaction_id", "ts", "response_json") values ($1, $2, $3, $4) on conflict do nothing;
+
+-- inbox.response
+select "response_json" from "received_transactions" where "origin" = $1 and "transaction_id" = $2;
+
+-- inbox.waiting
+select distinct "room_nid" from "federation_inbound_events_staging";
+
 -- keyBackup.bump
 update "key_backup_versions" set "etag" = etag + $1, "key_count" = key_count + $2 where "user_id" = $3 and "version" = $4 and "deleted" = $5 returning "version", "algorithm", "auth_data", "etag", "key_count", "deleted";
 
@@ -500,6 +518,18 @@ insert into "openid_tokens" ("token_hash", "user_id", "expiry_ts") values ($1, $
 
 -- openid.ofUser
 select "token_hash" from "openid_tokens" where "user_id" = $1 order by "expiry_ts" desc;
+
+-- outbox.after
+select * from "destination_rooms" where "destination" = $1 and "stream_ordering" > $2 order by "stream_ordering" limit $3;
+
+-- outbox.behind
+select distinct "destination_rooms"."destination" from "destination_rooms" left join "destination_positions" on "destination_positions"."destination" = "destination_rooms"."destination" where "destination_rooms"."stream_ordering" > coalesce("destination_positions"."last_successful_stream_ordering", 0);
+
+-- outbox.position
+select "last_successful_stream_ordering" from "destination_positions" where "destination" = $1;
+
+-- outbox.sent
+insert into "destination_positions" ("destination", "last_successful_stream_ordering") values ($1, $2) on conflict ("destination") do update set "last_successful_stream_ordering" = "excluded"."last_successful_stream_ordering";
 
 -- presence.byUsers
 select * from "presence" where "user_id" = ANY($1);
@@ -800,6 +830,15 @@ select * from "state_nodes" where "node_id" = ANY($1);
 
 -- state.unsetCurrent
 delete from "current_state" where "room_nid" = $1 and "type_nid" = $2 and "state_key_nid" = $3;
+
+-- strippedStates.delete
+delete from "stripped_states" where "event_nid" = ANY($1);
+
+-- strippedStates.of
+select "state_json" from "stripped_states" where "event_nid" = $1;
+
+-- strippedStates.put
+insert into "stripped_states" ("event_nid", "state_json") values ($1, $2) on conflict do nothing;
 
 -- threadSubscriptions.changes
 select * from "thread_subscriptions" where "user_id" = $1 and "stream_id" > $2 and "stream_id" <= $3 order by "stream_id" desc limit $4;

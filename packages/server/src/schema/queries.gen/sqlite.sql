@@ -330,6 +330,24 @@ delete from "events" where "event_nid" IN (SELECT value FROM json_each(?));
 -- historyPurging.page
 select event_id as "event_id", "event_nid", stream_ordering as "stream_ordering", "received_ts", "state_key_nid", "type_nid" from "events" where "room_nid" = ? and rejected = 0 AND soft_failed = 0 and "stream_ordering" > ? order by "stream_ordering" limit ?;
 
+-- inbox.delete
+delete from "federation_inbound_events_staging" where "staging_nid" = ?;
+
+-- inbox.forget
+delete from "received_transactions" where "ts" < ?;
+
+-- inbox.nextOf
+select * from "federation_inbound_events_staging" where "room_nid" = ? order by "staging_nid" limit ?;
+
+-- inbox.record
+insert into "received_transactions" ("origin", "transaction_id", "ts", "response_json") values (?, ?, ?, ?) on conflict do nothing;
+
+-- inbox.response
+select "response_json" from "received_transactions" where "origin" = ? and "transaction_id" = ?;
+
+-- inbox.waiting
+select distinct "room_nid" from "federation_inbound_events_staging";
+
 -- keyBackup.bump
 update "key_backup_versions" set "etag" = etag + ?, "key_count" = key_count + ? where "user_id" = ? and "version" = ? and "deleted" = ? returning "version", "algorithm", "auth_data", "etag", "key_count", "deleted";
 
@@ -500,6 +518,18 @@ insert into "openid_tokens" ("token_hash", "user_id", "expiry_ts") values (?, ?,
 
 -- openid.ofUser
 select "token_hash" from "openid_tokens" where "user_id" = ? order by "expiry_ts" desc;
+
+-- outbox.after
+select * from "destination_rooms" where "destination" = ? and "stream_ordering" > ? order by "stream_ordering" limit ?;
+
+-- outbox.behind
+select distinct "destination_rooms"."destination" from "destination_rooms" left join "destination_positions" on "destination_positions"."destination" = "destination_rooms"."destination" where "destination_rooms"."stream_ordering" > coalesce("destination_positions"."last_successful_stream_ordering", 0);
+
+-- outbox.position
+select "last_successful_stream_ordering" from "destination_positions" where "destination" = ?;
+
+-- outbox.sent
+insert into "destination_positions" ("destination", "last_successful_stream_ordering") values (?, ?) on conflict ("destination") do update set "last_successful_stream_ordering" = "excluded"."last_successful_stream_ordering";
 
 -- presence.byUsers
 select * from "presence" where "user_id" IN (SELECT value FROM json_each(?));
@@ -800,6 +830,15 @@ select * from "state_nodes" where "node_id" IN (SELECT value FROM json_each(?));
 
 -- state.unsetCurrent
 delete from "current_state" where "room_nid" = ? and "type_nid" = ? and "state_key_nid" = ?;
+
+-- strippedStates.delete
+delete from "stripped_states" where "event_nid" IN (SELECT value FROM json_each(?));
+
+-- strippedStates.of
+select "state_json" from "stripped_states" where "event_nid" = ?;
+
+-- strippedStates.put
+insert into "stripped_states" ("event_nid", "state_json") values (?, ?) on conflict do nothing;
 
 -- threadSubscriptions.changes
 select * from "thread_subscriptions" where "user_id" = ? and "stream_id" > ? and "stream_id" <= ? order by "stream_id" desc limit ?;

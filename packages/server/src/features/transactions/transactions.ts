@@ -1,0 +1,226 @@
+/**
+ * What other servers send: answered once it is durably staged, then taken into its rooms one after the other, rooms beside each other.
+ *
+ * Spec: server-server API, "Transactions", "PDUs", "EDUs".
+ */
+import { MatrixError, refuse } from '@myelin/protocol/errors.ts'
+import { parsePdu } from '@myelin/protocol/events/parse.ts'
+import type { EventId, ServerName } from '@myelin/protocol/ids/ids.ts'
+import { canonicalJson } from '@myelin/protocol/json/canonical.ts'
+import { isObject, own, type JsonObject, type JsonValue } from '@myelin/protocol/json/json.ts'
+import { parseJson } from '@myelin/protocol/json/parse.ts'
+import type { Ancestry } from '#engine/ancestry.ts'
+import type { PduChecks } from '#engine/pdu-checks.ts'
+import type { RoomPurgeParticipant } from '#engine/room-purging.ts'
+import type { RoomServers } from '#engine/room-servers.ts'
+import type { Room } from '#engine/room.ts'
+import type { Rooms } from '#engine/rooms.ts'
+import type { Clock } from '#platform/clock.ts'
+import { StorageError, type Database, type Tx } from '#platform/db/database.ts'
+import type { Logger } from '#platform/log/logger.ts'
+import { InboxStore, type StagedEvent } from './inbox.store.ts'
+
+/** Takes in EDUs of one type. What it throws is logged; a `StorageError` fails the transaction, so that it comes again. */
+export type EduHandler = (origin: ServerName, content: JsonObject) => Promise<void>
+
+/** The reply to a transaction: for each event why it is not taken, if so. */
+export interface TransactionReply {
+  readonly pdus: Readonly<Record<EventId, { readonly error?: string }>>
+}
+
+interface Needs {
+  readonly database: Database
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly rooms: Rooms
+  readonly roomServers: RoomServers
+  readonly checks: PduChecks
+  readonly ancestry: Ancestry
+}
+
+const mostPdus = 50
+const mostEdus = 100
+/** A transaction that comes again after this long is taken for a new one. */
+const rememberedMs = 24 * 3_600_000
+const batchSize = 50
+const retryMs = 5000
+
+export class Transactions implements RoomPurgeParticipant {
+  readonly #needs: Needs
+  readonly #store: InboxStore
+  readonly #handlers = new Map<string, EduHandler>()
+  readonly #accepting = new Map<string, Promise<TransactionReply>>()
+  readonly #draining = new Map<number, Promise<void>>()
+  /** Rooms for which more was staged while they were being drained. */
+  readonly #again = new Set<number>()
+  #last: number
+  #isStopped = false
+
+  private constructor(needs: Needs, last: number) {
+    this.#needs = needs
+    this.#store = new InboxStore(needs.database)
+    this.#last = last
+  }
+
+  static async open(needs: Needs): Promise<Transactions> {
+    return new Transactions(needs, await InboxStore.last(needs.database))
+  }
+
+  /** Who takes in EDUs of a type. */
+  onEdu(type: string, handler: EduHandler): void {
+    this.#handlers.set(type, handler)
+  }
+
+  /** Goes on with what was staged before the server stopped. */
+  async resume(): Promise<void> {
+    for (const room of (await this.#needs.rooms.byNids(await this.#store.waiting())).values()) this.#drain(room)
+  }
+
+  /** Forgets transactions that are too old to come again. */
+  async expire(): Promise<void> {
+    await this.#needs.database.transaction((tx) => this.#store.forget(tx, this.#needs.clock.now() - rememberedMs))
+  }
+
+  /** Resolves once everything that is staged has been taken in. */
+  async settled(): Promise<void> {
+    while (this.#draining.size > 0) await Promise.all(this.#draining.values())
+  }
+
+  roomPurged(tx: Tx, room: Room, limit: number): Promise<boolean> {
+    return this.#store.deleteRoom(tx, room.nid, limit)
+  }
+
+  /** Takes no more in, and waits for what is being taken in. */
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    await Promise.all(this.#draining.values())
+  }
+
+  /**
+   * Accepts a transaction; a repetition, also a simultaneous one, gets the same answer and changes nothing.
+   * @throws M_BAD_JSON, M_TOO_LARGE
+   */
+  async accept(origin: ServerName, txnId: string, body: JsonObject): Promise<TransactionReply> {
+    const key = `${origin} ${txnId}`
+    const running = this.#accepting.get(key)
+    if (running) return running
+    const accepting = this.#accept(origin, txnId, body).finally(() => this.#accepting.delete(key))
+    this.#accepting.set(key, accepting)
+    return accepting
+  }
+
+  async #accept(origin: ServerName, txnId: string, body: JsonObject): Promise<TransactionReply> {
+    const pdus = listOf(body, 'pdus', mostPdus)
+    const edus = listOf(body, 'edus', mostEdus)
+    const before = await this.#store.response(origin, txnId)
+    if (before !== undefined) return JSON.parse(before)
+    for (const edu of edus) await this.#takeEdu(origin, edu)
+    const { reply, staged, rooms } = await this.#sorted(origin, pdus)
+    const now = this.#needs.clock.now()
+    await this.#needs.database.transaction(async (tx) => {
+      await this.#store.stage(tx, staged)
+      await this.#store.record(tx, { origin, transaction_id: txnId, ts: now, response_json: JSON.stringify(reply) })
+    })
+    for (const room of rooms) this.#drain(room)
+    return reply
+  }
+
+  /** Which events are staged, and why others are not. */
+  async #sorted(origin: ServerName, pdus: readonly JsonValue[]): Promise<{ reply: TransactionReply; staged: StagedEvent[]; rooms: Set<Room> }> {
+    const results: Record<EventId, { error?: string }> = {}
+    const staged: StagedEvent[] = []
+    const rooms = new Set<Room>()
+    for (const pdu of pdus) {
+      const roomId = isObject(pdu) ? own(pdu, 'room_id') : undefined
+      const room = typeof roomId === 'string' ? await this.#needs.rooms.get(roomId) : undefined
+      const parsed = room && parsePdu(room.version, pdu)
+      if (!room || !parsed || !('event' in parsed)) {
+        this.#needs.logger.info(`An event of ${origin} is dropped: ${parsed && 'reason' in parsed ? parsed.reason : 'its room is not known'}.`)
+        continue
+      }
+      const error = await this.#refusal(origin, room)
+      results[parsed.event.eventId] = error === undefined ? {} : { error }
+      if (error !== undefined) continue
+      rooms.add(room)
+      staged.push({ staging_nid: ++this.#last, room_nid: room.nid, origin, received_ts: this.#needs.clock.now(), event_json: isObject(pdu) ? canonicalJson(pdu) : '' })
+    }
+    return { reply: { pdus: results }, staged, rooms }
+  }
+
+  async #refusal(origin: ServerName, room: Room): Promise<string | undefined> {
+    const { roomServers } = this.#needs
+    if (!(await roomServers.hasUs(room))) return 'This server is not in the room.'
+    return (await roomServers.allows(room, origin)) ? undefined : `The access control list of the room does not let ${origin} take part.`
+  }
+
+  async #takeEdu(origin: ServerName, edu: JsonValue): Promise<void> {
+    const [type, content] = isObject(edu) ? [own(edu, 'edu_type'), own(edu, 'content')] : []
+    const handler = typeof type === 'string' ? this.#handlers.get(type) : undefined
+    if (!handler || !isObject(content)) return
+    try {
+      await handler(origin, content)
+    } catch (error) {
+      if (error instanceof StorageError) throw error
+      if (error instanceof MatrixError) this.#needs.logger.info(`An EDU of the type ${String(type)} of ${origin} is dropped: ${error.message}`)
+      else this.#needs.logger.error(`An EDU of the type ${String(type)} of ${origin} could not be taken in.`, { error })
+    }
+  }
+
+  #drain(room: Room): void {
+    if (this.#isStopped) return
+    if (this.#draining.has(room.nid)) {
+      this.#again.add(room.nid)
+      return
+    }
+    const draining = this.#takeAll(room).catch((error: unknown) => {
+      this.#needs.logger.error(`Events of other servers for ${room.id} could not be taken in; it is tried again.`, { error })
+      this.#needs.clock.after(retryMs, () => this.#drain(room))
+    }).finally(() => {
+      this.#draining.delete(room.nid)
+      if (this.#again.delete(room.nid)) this.#drain(room)
+    })
+    this.#draining.set(room.nid, draining)
+  }
+
+  async #takeAll(room: Room): Promise<void> {
+    for (;;) {
+      const rows = await this.#store.nextOf(room.nid, batchSize)
+      if (rows.length === 0) return
+      for (const row of rows) {
+        if (this.#isStopped) return
+        await this.#take(room, row)
+      }
+    }
+  }
+
+  /** Takes one event in; its row goes in the same commit. What cannot be taken in is dropped: a later event brings it again. */
+  async #take(room: Room, { staging_nid: nid, origin, event_json: text }: StagedEvent): Promise<void> {
+    const { checks, ancestry, logger, database } = this.#needs
+    const server = origin as ServerName
+    let isDeleted = false
+    try {
+      const json = parseJson(text)
+      const pdu = 'value' in json ? await checks.check(room.version, json.value, server) : json
+      if ('event' in pdu) {
+        await ancestry.take(room, pdu, server, {
+          extra: async (tx) => {
+            await this.#store.delete(tx, nid)
+            tx.afterCommit(() => { isDeleted = true })
+          },
+        })
+      } else logger.info(`An event of ${origin} in ${room.id} is dropped: ${pdu.reason}.`)
+    } catch (error) {
+      if (error instanceof StorageError) throw error
+      logger.warn(`An event of ${origin} in ${room.id} is dropped: ${error instanceof Error ? error.message : String(error)}`, { error })
+    }
+    if (!isDeleted) await database.transaction((tx) => this.#store.delete(tx, nid))
+  }
+}
+
+/** @throws M_BAD_JSON, M_TOO_LARGE */
+function listOf(body: JsonObject, name: string, most: number): readonly JsonValue[] {
+  const list = own(body, name) ?? []
+  if (!Array.isArray(list)) throw refuse('M_BAD_JSON', `"${name}" must be a list.`)
+  if (list.length > most) throw refuse('M_TOO_LARGE', `A transaction may have at most ${most} ${name}.`)
+  return list
+}

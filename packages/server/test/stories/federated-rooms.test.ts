@@ -1,0 +1,180 @@
+/** Rooms of two servers: users of both come, write, change and go, by real requests. */
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import { exchanged, federatingServer } from '../kit/federating-server.ts'
+import type { TestClient } from '../kit/test-client.ts'
+
+const room = (id: string): string => `/rooms/${encodeURIComponent(id)}`
+let transaction = 0
+
+async function pair(t: TestContext, create: object = {}) {
+  const [here, there] = [await federatingServer(t), await federatingServer(t)]
+  const [alice, bob] = [await here.register('alice'), await there.register('bob')]
+  const id = String((await alice.post('/createRoom', { preset: 'public_chat', room_alias_name: 'lobby', ...create }).ok())['room_id'])
+  return { here, there, alice, bob, id, alias: `#lobby:${here.serverName}`, exchange: () => exchanged(here, there) }
+}
+
+async function say(client: TestClient, id: string, body: string): Promise<string> {
+  return String((await client.put(`${room(id)}/send/m.room.message/t${transaction++}`, { msgtype: 'm.text', body }).ok())['event_id'])
+}
+
+/** Texts of the room's messages, newest first. */
+async function texts(client: TestClient, id: string): Promise<unknown[]> {
+  const { chunk } = await client.get(`${room(id)}/messages?dir=b&limit=100`).ok()
+  assert.ok(Array.isArray(chunk))
+  return chunk.filter((event) => event.type === 'm.room.message').map((event) => event.content.body)
+}
+
+async function membersOf(client: TestClient, id: string): Promise<Record<string, string>> {
+  const { chunk } = await client.get(`${room(id)}/members`).ok()
+  assert.ok(Array.isArray(chunk))
+  return Object.fromEntries(chunk.map((event) => [event.state_key, event.content.membership]).sort())
+}
+
+/** A section of the rooms in an initial sync. */
+async function syncedRooms(client: TestClient, section: string): Promise<Record<string, Record<string, unknown>>> {
+  const { rooms } = await client.get('/sync').ok()
+  const found: unknown = typeof rooms === 'object' && rooms !== null ? Reflect.get(rooms, section) : undefined
+  return typeof found === 'object' && found !== null ? Object.fromEntries(Object.entries(found)) : {}
+}
+
+for (const version of ['1', '6', '10', '11', '12']) {
+  test(`room version ${version}: a join by alias, and messages both ways`, async (t) => {
+    const { alice, bob, id, alias, exchange } = await pair(t, { room_version: version, name: 'Lobby' })
+    await say(alice, id, 'before')
+    assert.deepEqual(await bob.post(`/join/${encodeURIComponent(alias)}`, {}).ok(), { room_id: id })
+    assert.deepEqual(await bob.get(`${room(id)}/state/m.room.name`).ok(), { name: 'Lobby' })
+    await say(bob, id, 'from there')
+    await exchange()
+    await say(alice, id, 'from here')
+    await exchange()
+    assert.deepEqual((await texts(alice, id)).slice(0, 3), ['from here', 'from there', 'before'])
+    assert.deepEqual((await texts(bob, id)).slice(0, 2), ['from here', 'from there'])
+    assert.deepEqual(await membersOf(bob, id), { [alice.userId]: 'join', [bob.userId]: 'join' })
+    assert.deepEqual(await membersOf(alice, id), await membersOf(bob, id))
+  })
+}
+
+test('an invite is signed by both servers, shown with what is told of the room, and accepted', async (t) => {
+  const { alice, bob, id, exchange } = await pair(t, { preset: 'private_chat', name: 'Secret' })
+  await alice.post(`${room(id)}/invite`, { user_id: bob.userId }).ok()
+  const invited = await syncedRooms(bob, 'invite')
+  assert.match(JSON.stringify(invited[id]), /"name":"Secret"/)
+  assert.match(JSON.stringify(invited[id]), new RegExp(`"membership":"invite"`))
+  await bob.post(`/join/${encodeURIComponent(id)}`, {}).ok()
+  await exchange()
+  assert.deepEqual(Object.keys(await syncedRooms(bob, 'join')), [id])
+  assert.deepEqual(await membersOf(alice, id), { [alice.userId]: 'join', [bob.userId]: 'join' })
+})
+
+test('an invite is refused, and the other server knows', async (t) => {
+  const { alice, bob, id, exchange } = await pair(t, { preset: 'private_chat' })
+  await alice.post(`${room(id)}/invite`, { user_id: bob.userId }).ok()
+  await bob.post(`${room(id)}/leave`, {}).ok()
+  await exchange()
+  assert.deepEqual(await membersOf(alice, id), { [alice.userId]: 'join', [bob.userId]: 'leave' })
+  assert.deepEqual(await syncedRooms(bob, 'invite'), {})
+  await bob.post(`/join/${encodeURIComponent(id)}?via=${alice.userId.split(':').slice(1).join(':')}`, {}).fails(403, 'M_FORBIDDEN')
+})
+
+test('a user who may not be invited is not', async (t) => {
+  const { there, alice, bob, id } = await pair(t, { preset: 'private_chat' })
+  await alice.post(`${room(id)}/invite`, { user_id: `@nobody:${there.serverName}` }).fails(404, 'M_FORBIDDEN')
+  assert.deepEqual(await membersOf(alice, id), { [alice.userId]: 'join' })
+  await bob.post(`/join/${encodeURIComponent(id)}?via=${alice.userId.split(':').slice(1).join(':')}`, {}).fails(403, 'M_FORBIDDEN')
+})
+
+test('leaving, and coming back to what happened meanwhile', async (t) => {
+  const { alice, bob, id, alias, exchange } = await pair(t)
+  await bob.post(`/join/${encodeURIComponent(alias)}`, {}).ok()
+  await say(bob, id, 'one')
+  await exchange()
+  await bob.post(`${room(id)}/leave`, {}).ok()
+  await exchange()
+  assert.equal((await membersOf(alice, id))[bob.userId], 'leave')
+  await alice.put(`${room(id)}/state/m.room.topic/`, { topic: 'meanwhile' }).ok()
+  await say(alice, id, 'meanwhile')
+  await bob.post(`/join/${encodeURIComponent(alias)}`, {}).ok()
+  assert.deepEqual(await bob.get(`${room(id)}/state/m.room.topic`).ok(), { topic: 'meanwhile' })
+  await say(bob, id, 'back')
+  await exchange()
+  assert.equal((await texts(alice, id))[0], 'back')
+})
+
+test('kicks and bans reach the other server, and are kept there', async (t) => {
+  const { alice, bob, id, alias, exchange } = await pair(t)
+  await bob.post(`/join/${encodeURIComponent(alias)}`, {}).ok()
+  await exchange()
+  await alice.post(`${room(id)}/ban`, { user_id: bob.userId, reason: 'spam' }).ok()
+  await exchange()
+  assert.deepEqual(Object.keys(await syncedRooms(bob, 'join')), [])
+  await bob.put(`${room(id)}/send/m.room.message/x`, { msgtype: 'm.text', body: 'x' }).fails(403, 'M_FORBIDDEN')
+  await bob.post(`/join/${encodeURIComponent(alias)}`, {}).fails(403, 'M_FORBIDDEN')
+})
+
+test('knocking from another server, and being let in', async (t) => {
+  const { here, alice, bob, id, exchange } = await pair(t, { preset: 'private_chat', name: 'Club', initial_state: [{ type: 'm.room.join_rules', state_key: '', content: { join_rule: 'knock' } }] })
+  await bob.post(`/knock/${encodeURIComponent(id)}?via=${here.serverName}`, { reason: 'please' }).ok()
+  assert.match(JSON.stringify((await syncedRooms(bob, 'knock'))[id]), /"name":"Club"/)
+  await exchange()
+  assert.equal((await membersOf(alice, id))[bob.userId], 'knock')
+  await alice.post(`${room(id)}/invite`, { user_id: bob.userId }).ok()
+  await bob.post(`/join/${encodeURIComponent(id)}`, {}).ok()
+  await exchange()
+  assert.equal((await membersOf(alice, id))[bob.userId], 'join')
+})
+
+test('a restricted room lets in who is in the room that it names, with a signature of the server that vouches', async (t) => {
+  const { here, alice, bob, id: lobby, alias, exchange } = await pair(t)
+  const allow = [{ type: 'm.room_membership', room_id: lobby }]
+  const id = String((await alice.post('/createRoom', { preset: 'private_chat', initial_state: [{ type: 'm.room.join_rules', state_key: '', content: { join_rule: 'restricted', allow } }] }).ok())['room_id'])
+  const path = `/join/${encodeURIComponent(id)}?via=${here.serverName}`
+  await bob.post(path, {}).fails(403, 'M_FORBIDDEN')
+  await bob.post(`/join/${encodeURIComponent(alias)}`, {}).ok()
+  await exchange()
+  await bob.post(path, {}).ok()
+  await exchange()
+  assert.equal((await membersOf(alice, id))[bob.userId], 'join')
+  await say(bob, id, 'in')
+  await exchange()
+  assert.equal((await texts(alice, id))[0], 'in')
+})
+
+test('redactions and edits reach the other server', async (t) => {
+  const { alice, bob, id, alias, exchange } = await pair(t)
+  await bob.post(`/join/${encodeURIComponent(alias)}`, {}).ok()
+  const event = await say(alice, id, 'mistake')
+  await alice.put(`${room(id)}/redact/${encodeURIComponent(event)}/r`, {}).ok()
+  await exchange()
+  const seen = await bob.get(`${room(id)}/event/${encodeURIComponent(event)}`).ok()
+  assert.deepEqual(seen['content'], {})
+})
+
+test('a server that was away catches up on everything', async (t) => {
+  const { there, alice, bob, id, alias, exchange } = await pair(t)
+  await bob.post(`/join/${encodeURIComponent(alias)}`, {}).ok()
+  await exchange()
+  there.door?.setOpen(false)
+  for (let count = 0; count < 30; count++) await say(alice, id, `away ${count}`)
+  await exchange()
+  there.door?.setOpen(true)
+  await say(bob, id, 'sign of life')
+  await exchange()
+  await say(alice, id, 'after')
+  await exchange()
+  const seen = await texts(bob, id)
+  assert.ok(seen.includes('after') && seen.includes('sign of life'))
+  assert.deepEqual(seen.filter((text) => String(text).startsWith('away')).length > 15, true, 'the gap is closed as far as one request goes')
+  assert.deepEqual(await membersOf(bob, id), await membersOf(alice, id))
+})
+
+test('an access control list keeps a server out', async (t) => {
+  const { there, alice, bob, id, alias, exchange } = await pair(t)
+  await bob.post(`/join/${encodeURIComponent(alias)}`, {}).ok()
+  await exchange()
+  await alice.put(`${room(id)}/state/m.room.server_acl/`, { allow: ['*'], deny: ['localhost'], allow_ip_literals: false }).ok()
+  await say(bob, id, 'kept out')
+  await exchange()
+  assert.ok(!(await texts(alice, id)).includes('kept out'))
+  assert.ok(there.serverName.startsWith('localhost'))
+})
