@@ -9,6 +9,7 @@ import type { Memberships } from './memberships.ts'
 import type { RoomStates } from './room-states.ts'
 import type { RoomWriter } from './room-writer.ts'
 import type { Room } from './room.ts'
+import { emptyRoot } from './trie.ts'
 
 interface Needs {
   readonly memberships: Memberships
@@ -32,6 +33,12 @@ export class RoomServers {
   /** Whether somebody of this server has joined. */
   hasUs(room: Room): Promise<boolean> {
     return this.has(room, this.#needs.serverName)
+  }
+
+  /** Whether this server can let somebody in by itself: it is in the room, or has what is left of a room that nobody is in. */
+  async isHere(room: Room): Promise<boolean> {
+    const servers = await this.#needs.memberships.serversOf(room)
+    return servers.has(this.#needs.serverName) || (servers.size === 0 && (await this.#needs.writer.currentRoot(room)) !== emptyRoot)
   }
 
   /** All servers of the room but this one, those with the most members first. */

@@ -79,7 +79,7 @@ interface Needs {
   readonly inviteFilter: InviteFilter
   readonly succession: RoomSuccession
   readonly noticeRooms: NoticeRoomsOfUsers
-  readonly roomServers: Pick<RoomServers, 'hasUs' | 'others'>
+  readonly roomServers: Pick<RoomServers, 'isHere' | 'others'>
   readonly restrictedJoins: RestrictedJoins
   readonly elsewhere: MembershipElsewhere
   readonly invitesElsewhere: InvitesElsewhere
@@ -150,7 +150,7 @@ export class Membership {
    */
   async enter(requester: Requester, target: RoomTarget, content: JsonObject): Promise<Room> {
     const room = await this.#needs.rooms.get(target.roomId)
-    if (!room || !(await this.#needs.roomServers.hasUs(room))) return this.#enterElsewhere(requester, target, room, content)
+    if (!room || !(await this.#needs.roomServers.isHere(room))) return this.#enterElsewhere(requester, target, room, content)
     try {
       await this.join(requester, room, content)
       return room
@@ -208,7 +208,7 @@ export class Membership {
   /** Knocks on a room, wherever it is. @throws M_FORBIDDEN, M_NOT_FOUND where no server is known that is in the room */
   async knock(requester: Requester, target: RoomTarget, reason: string | undefined): Promise<void> {
     const room = await this.#needs.rooms.get(target.roomId)
-    const isHere = room !== undefined && (await this.#needs.roomServers.hasUs(room))
+    const isHere = room !== undefined && (await this.#needs.roomServers.isHere(room))
     if (requester.rateLimited) this.#needs.limits.consume(isHere ? 'rc_joins.local' : 'rc_joins.remote', requester.userId)
     const content = await this.memberContent(requester.userId, { membership: 'knock', ...reasonOf(reason) })
     if (!isHere) {
@@ -267,7 +267,7 @@ export class Membership {
   async #leave(userId: UserId, room: Room, reason?: string): Promise<void> {
     const content: JsonObject = { membership: 'leave', ...reasonOf(reason) }
     const membership = await this.#needs.memberships.of(room, userId)
-    if (membership && (membership.membership === 'invite' || membership.membership === 'knock') && !(await this.#needs.roomServers.hasUs(room))) {
+    if (membership && (membership.membership === 'invite' || membership.membership === 'knock') && !(await this.#needs.roomServers.isHere(room))) {
       await this.#needs.elsewhere.leave(userId, room, await this.#serversFor(userId, { roomId: room.id, servers: [] }, room), content)
     } else {
       await this.#needs.writer.propose(room, async (view) => {
