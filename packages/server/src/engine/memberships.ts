@@ -195,6 +195,7 @@ export class Memberships implements RoomPurgeParticipant {
     tx.afterCommit(() => {
       this.#generation += 1
       this.#byRoom.delete(room.nid)
+      this.#servers.delete(room.nid)
       for (const userId of userIds) this.#byUser.get(userId)?.delete(room.nid)
     })
     return userNids.length === limit

@@ -17,7 +17,7 @@ import type { ChangedEntry, RoomStates } from './room-states.ts'
 import type { Room } from './room.ts'
 import type { Rooms } from './rooms.ts'
 import { redactedEvent } from './redacted-event.ts'
-import type { EventsRow, StoredEvent } from './stored-event.ts'
+import type { ChangedState, EventsRow, StoredEvent } from './stored-event.ts'
 import type { NewNodes } from './trie.ts'
 
 /** Shared by all units that were built on one another; false once one of them failed. */
@@ -61,9 +61,21 @@ export interface Outlier {
   readonly authEvents: readonly StoredEvent[]
 }
 
+/** A place of a room's current state that has another event, or none, since a commit. */
+export interface StateChange {
+  readonly room: Room
+  readonly type: string
+  readonly stateKey: string
+  readonly event: StoredEvent | undefined
+}
+
 /** Runs inside the commit, for what must be atomic with events of any origin; must be cheap. */
 export interface CommitParticipant {
-  commit(tx: Tx, events: readonly StoredEvent[]): Promise<void>
+  /**
+   * @param events what takes its place in the timeline
+   * @param changes how the state of the rooms changes, also by events that are in no timeline: with a join, a whole room comes as state
+   */
+  commit(tx: Tx, events: readonly StoredEvent[], changes: readonly StateChange[]): Promise<void>
 }
 
 interface Waiting {
@@ -162,7 +174,12 @@ export class Persister {
     const all = units.flatMap((unit) => unit.events)
     const history = units.filter((unit) => unit.isHistory)
     for (const unit of history) for (const event of unit.events) event.place(this.#needs.history.next())
-    for (const unit of units) if (!unit.isHistory) for (const event of unit.events) event.place(stream.append(tx, { event }))
+    const changes = new Map<CommitUnit, readonly StateChange[]>()
+    for (const unit of units) changes.set(unit, await this.#changesOf(unit))
+    for (const unit of units) {
+      if (unit.isHistory) continue
+      for (const event of unit.events) event.place(stream.append(tx, { event, changed: this.#changedBy(unit, event, changes.get(unit) ?? []) }))
+    }
     const outliers = units.flatMap((unit) => unit.outliers ?? [])
     const rows = await Promise.all([...outliers.map(({ event }) => event), ...all].map((event) => this.#row(event, now)))
     const known = new Set(units.flatMap((unit) => [...(unit.known ?? [])]))
@@ -173,14 +190,15 @@ export class Persister {
     await events.store.insertEvents(tx, rows.filter((row) => !known.has(row.event_nid)))
     for (const row of rows) if (known.has(row.event_nid)) await events.store.place(tx, row)
     await this.#writeNodes(tx, units)
-    await this.#writeCurrentState(tx, units, rows)
+    await this.#writeCurrentState(tx, units, rows, changes)
     await this.#chainCover.place(tx, units.flatMap(chained))
     const extremities = new Map(units.flatMap((unit) => (unit.extremities ? [[unit.room.nid, unit.extremities] as const] : [])))
     for (const [roomNid, after] of extremities) await events.store.replaceExtremities(tx, roomNid, after.map(({ nid, root }) => ({ event_nid: nid, state_root: root })))
     for (const redaction of units.flatMap((unit) => unit.pendingRedactions ?? [])) await events.store.notePendingRedaction(tx, redaction)
     for (const { redaction, target } of units.flatMap((unit) => unit.redactions)) await events.store.setRedacted(tx, target.nid, redaction.nid)
     await this.#needs.pruning.redacted(tx, units.flatMap((unit) => unit.redactions).map(({ target }) => target))
-    for (const participant of this.#participants) await participant.commit(tx, all)
+    const changed = [...changes.values()].flat()
+    for (const participant of this.#participants) await participant.commit(tx, all, changed)
     for (const unit of units) await unit.extra?.(tx)
     tx.afterCommit(() => this.#committed(units, states))
   }
@@ -223,7 +241,7 @@ export class Persister {
   }
 
   /** State events take their places; where a unit says how the state changes, that counts. */
-  async #writeCurrentState(tx: Tx, units: readonly CommitUnit[], rows: readonly EventRow[]): Promise<void> {
+  async #writeCurrentState(tx: Tx, units: readonly CommitUnit[], rows: readonly EventRow[], changes: ReadonlyMap<CommitUnit, readonly StateChange[]>): Promise<void> {
     const plain = units.filter((unit) => unit.changes === undefined && !unit.isHistory && !unit.isOutOfBand).flatMap((unit) => unit.events).filter((event) => !event.rejected)
     const nids = new Set(plain.map((event) => event.nid))
     const current = new Map<string, { room_nid: number; type_nid: number; state_key_nid: number; event_nid: number }>()
@@ -233,23 +251,49 @@ export class Persister {
     await this.#needs.states.store.setCurrent(tx, [...current.values()])
     const outOfBand = units.filter((unit) => unit.isOutOfBand).flatMap((unit) => unit.events)
     await this.#needs.memberships.write(tx, [...plain, ...outOfBand].filter(({ event }) => event.type === 'm.room.member'), 0)
-    for (const unit of units) if (unit.changes) await this.#writeChanges(tx, unit, unit.changes)
+    for (const unit of units) if (unit.changes) await this.#writeChanges(tx, unit, unit.changes, changes.get(unit) ?? [])
   }
 
-  async #writeChanges(tx: Tx, { room, events }: CommitUnit, changes: readonly ChangedEntry[]): Promise<void> {
-    const { names, memberships, states } = this.#needs
-    const set = changes.flatMap(({ typeNid, stateKeyNid, eventNid }) => (eventNid === undefined ? [] : [{ room_nid: room.nid, type_nid: typeNid, state_key_nid: stateKeyNid, event_nid: eventNid }]))
+  async #writeChanges(tx: Tx, { room, events }: CommitUnit, entries: readonly ChangedEntry[], changes: readonly StateChange[]): Promise<void> {
+    const { memberships, states } = this.#needs
+    const set = entries.flatMap(({ typeNid, stateKeyNid, eventNid }) => (eventNid === undefined ? [] : [{ room_nid: room.nid, type_nid: typeNid, state_key_nid: stateKeyNid, event_nid: eventNid }]))
     await states.store.setCurrent(tx, set)
-    const memberNid = await names.intern('m.room.member')
-    const members = await this.#needs.events.byNids(set.filter((row) => row.type_nid === memberNid).map((row) => row.event_nid))
-    await memberships.write(tx, [...members.values()], Math.max(0, ...events.map((event) => event.streamOrdering ?? 0)))
-    for (const { typeNid, stateKeyNid, eventNid } of changes) {
-      if (eventNid !== undefined) continue
-      await states.store.unsetCurrent(tx, room.nid, typeNid, stateKeyNid)
-      if (typeNid === memberNid) await memberships.remove(tx, room, await names.string(stateKeyNid))
+    const members = changes.filter(({ type }) => type === 'm.room.member')
+    await memberships.write(tx, members.map(({ event }) => event).filter((event) => event !== undefined), Math.max(0, ...events.map((event) => event.streamOrdering ?? 0)))
+    for (const { typeNid, stateKeyNid, eventNid } of entries) if (eventNid === undefined) await states.store.unsetCurrent(tx, room.nid, typeNid, stateKeyNid)
+    for (const { event, stateKey } of members) if (event === undefined) await memberships.remove(tx, room, stateKey)
+  }
+
+  /** How a unit changes the current state of its room, or the memberships of one that this server is not in. */
+  async #changesOf({ room, events, changes, isHistory }: CommitUnit): Promise<StateChange[]> {
+    if (isHistory) return []
+    if (changes === undefined) {
+      return events.flatMap((event): StateChange[] => {
+        const { type, stateKey } = event.event
+        return stateKey === undefined || event.rejected ? [] : [{ room, type, stateKey, event }]
+      })
     }
+    const removed = changes.filter(({ eventNid }) => eventNid === undefined)
+    const strings = await this.#needs.names.strings(removed.flatMap(({ typeNid, stateKeyNid }) => [typeNid, stateKeyNid]))
+    const found = await this.#needs.events.byNids(changes.flatMap(({ eventNid }) => eventNid ?? []))
+    return changes.map(({ typeNid, stateKeyNid, eventNid }) => {
+      if (eventNid === undefined) return { room, type: strings.get(typeNid) ?? '', stateKey: strings.get(stateKeyNid) ?? '', event: undefined }
+      const event = found.get(eventNid)
+      if (event?.event.stateKey === undefined) throw new Error(`The state of room number ${room.nid} names event number ${eventNid}, which is no state event`)
+      return { room, type: event.event.type, stateKey: event.event.stateKey, event }
+    })
+  }
+
+  /** What of the state the readers of the stream are told with an event: where a unit says how the state changes, with its last one. */
+  #changedBy(unit: CommitUnit, event: StoredEvent, changes: readonly StateChange[]): ChangedState {
+    const own = unit.changes === undefined ? changes.filter((change) => change.event === event) : unit.events.at(-1) === event ? changes : []
+    if (own.length === 0) return unchanged
+    const localMembers = own.filter(({ type, stateKey }) => type === 'm.room.member' && this.#needs.memberships.isLocal(stateKey)).map(({ stateKey }) => stateKey)
+    return { types: new Set(own.map(({ type }) => type)), localMembers }
   }
 }
+
+const unchanged: ChangedState = { types: new Set(), localMembers: [] }
 
 /** The events of a unit that stand in auth chains. */
 function chained(unit: CommitUnit): ChainedEvent[] {

@@ -64,7 +64,15 @@ export class StoredEvent {
   }
 }
 
+/** What of a room's current state is another one since an event. Branches that come together can change more, or less, than the event itself says. */
+export interface ChangedState {
+  readonly types: ReadonlySet<string>
+  /** Users of this server whose membership is another one. */
+  readonly localMembers: readonly string[]
+}
+
 /** A row of the events stream. */
 export interface EventsRow {
   readonly event: StoredEvent
+  readonly changed: ChangedState
 }

@@ -26,15 +26,14 @@ export interface TestEngine extends Engine {
   publicRoom(version?: RoomVersion): Promise<{ room: Room; alice: UserId; bob: UserId }>
 }
 
-const serverName = 'test.example' as ServerName
 const alice = '@alice:test.example' as UserId
 const bob = '@bob:test.example' as UserId
 
-/** Opens an engine that ends with the test. */
-export async function testEngineRooms(t: TestContext): Promise<TestEngine> {
+/** Opens an engine that ends with the test. @param serverName whose events it signs */
+export async function testEngineRooms(t: TestContext, serverName = 'test.example' as ServerName): Promise<TestEngine> {
   const database = await openTestDatabase(t)
   await upgradeSchema(database, migrations, () => undefined)
-  return openEngine(database)
+  return openEngine(database, serverName)
 }
 
 /** An empty database of the engine under test, removed with the test. */
@@ -53,14 +52,14 @@ export async function openTestDatabase(t: TestContext): Promise<Database> {
   return database
 }
 
-async function openEngine(database: Database): Promise<TestEngine> {
+async function openEngine(database: Database, serverName: ServerName): Promise<TestEngine> {
   const signer = { serverName, key: new SigningKey('test', Buffer.alloc(32, 7)) }
   const engine = await composeEngine({ database, caches: new CacheBudget(64 * 1024 * 1024), clock: new SystemClock(), signer, serverName, ...keepingRedacted() })
   const defaultVersion = getRoomVersion('12')
   return {
     ...engine,
     database,
-    restart: () => openEngine(database),
+    restart: () => openEngine(database, serverName),
     publicRoom: async (version = defaultVersion) => {
       if (!version) throw new Error('Room version 12 is unknown')
       const create = { room_version: version.id, ...(version.creatorField ? { creator: alice } : {}) }

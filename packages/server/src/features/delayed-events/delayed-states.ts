@@ -4,7 +4,7 @@
  *
  * Spec: MSC4140, "Delayed state events are cancelled by a more recent state event".
  */
-import type { CommitParticipant } from '#engine/persister.ts'
+import type { CommitParticipant, StateChange } from '#engine/persister.ts'
 import type { StoredEvent } from '#engine/stored-event.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Tx } from '#platform/db/database.ts'
@@ -48,12 +48,11 @@ export class DelayedStates implements CommitParticipant {
     if (there?.size === 0) this.#scheduled.delete(place)
   }
 
-  async commit(tx: Tx, events: readonly StoredEvent[]): Promise<void> {
+  async commit(tx: Tx, _events: readonly StoredEvent[], changes: readonly StateChange[]): Promise<void> {
     if (this.#scheduled.size === 0) return
-    for (const { event, room, rejected, softFailed } of events) {
-      if (event.stateKey === undefined || rejected || softFailed) continue
-      for (const [delayId, userId] of this.#scheduled.get(placeIn(room.nid, event.type, event.stateKey)) ?? []) {
-        if (userId === event.sender) continue
+    for (const { room, type, stateKey, event } of changes) {
+      for (const [delayId, userId] of this.#scheduled.get(placeIn(room.nid, type, stateKey)) ?? []) {
+        if (userId === event?.event.sender) continue
         await this.#store.finalise(tx, delayId, Number.MAX_SAFE_INTEGER, this.#clock.now(), { error: overtaken })
         tx.afterCommit(() => this.remove(delayId))
       }

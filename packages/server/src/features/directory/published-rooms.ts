@@ -53,8 +53,8 @@ export class PublishedRooms {
     this.#needs = needs
     needs.eventsStream.onAdvance((entries) => {
       if (this.#lists.size === 0) return
-      for (const { row: { event } } of entries) {
-        if (event.event.stateKey === undefined && event.event.type !== 'm.room.redaction') continue
+      for (const { row: { event, changed } } of entries) {
+        if (changed.types.size === 0 && event.event.type !== 'm.room.redaction') continue
         for (const list of this.#lists.values()) list.stale.add(event.room.nid)
       }
     })

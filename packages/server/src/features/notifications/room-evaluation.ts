@@ -48,7 +48,7 @@ export class RoomEvaluations {
     this.#needs = needs
     this.#memberCounts = needs.caches.cache('joined_member_counts', () => 32)
     needs.eventsStream.onAdvance((entries) => {
-      for (const { row } of entries) if (row.event.event.type === 'm.room.member') this.#memberCounts.delete(row.event.room.nid)
+      for (const { row } of entries) if (row.changed.types.has('m.room.member')) this.#memberCounts.delete(row.event.room.nid)
     })
   }
 

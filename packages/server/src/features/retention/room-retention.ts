@@ -40,9 +40,8 @@ export class RoomRetention implements Lifetimes {
     this.#needs = needs
     this.#longest = needs.caches.cache('room_retention', () => 100)
     needs.eventsStream.onAdvance((entries) => {
-      for (const { row: { event } } of entries) {
-        const { type, stateKey } = event.event
-        if ((type !== retentionType || stateKey !== '') && type !== 'm.room.redaction') continue
+      for (const { row: { event, changed } } of entries) {
+        if (!changed.types.has(retentionType) && event.event.type !== 'm.room.redaction') continue
         this.#generation += 1
         this.#longest.delete(event.room.nid)
       }

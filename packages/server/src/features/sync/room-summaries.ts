@@ -37,7 +37,7 @@ export class RoomSummaries {
     this.#states = needs.states
     this.#counted = needs.caches.cache('room_summaries', (counted) => 200 + (counted.present.length + counted.gone.length) * 60)
     needs.eventsStream.onAdvance((entries) => {
-      for (const { row } of entries) if (row.event.event.type === 'm.room.member') this.#counted.delete(row.event.room.nid)
+      for (const { row } of entries) if (row.changed.types.has('m.room.member')) this.#counted.delete(row.event.room.nid)
     })
   }
 

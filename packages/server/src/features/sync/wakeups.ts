@@ -21,8 +21,7 @@ export class Wakeups {
     needs.eventsStream.onAdvance((entries) => {
       const rooms = new Set<Room>()
       for (const { row } of entries) {
-        const { type, stateKey } = row.event.event
-        if (type === 'm.room.member' && stateKey !== undefined) this.waiters.wake(stateKey)
+        for (const userId of row.changed.localMembers) this.waiters.wake(userId)
         rooms.add(row.event.room)
       }
       this.#later(() => this.#wakeRooms(rooms))

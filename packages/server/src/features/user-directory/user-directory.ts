@@ -8,7 +8,7 @@ import { isUserId } from '@myelin/protocol/ids/user-id.ts'
 import { contentString } from '#engine/client-events.ts'
 import { membershipOf, type Memberships } from '#engine/memberships.ts'
 import type { Names } from '#engine/names.ts'
-import type { CommitParticipant } from '#engine/persister.ts'
+import type { CommitParticipant, StateChange } from '#engine/persister.ts'
 import type { RoomPurgeParticipant } from '#engine/room-purging.ts'
 import type { Room } from '#engine/room.ts'
 import type { StoredEvent } from '#engine/stored-event.ts'
@@ -67,18 +67,14 @@ export class UserDirectory implements CommitParticipant, RoomPurgeParticipant {
   }
 
   /** Records who may be found, in the transaction of the events that say so. */
-  async commit(tx: Tx, events: readonly StoredEvent[]): Promise<void> {
+  async commit(tx: Tx, _events: readonly StoredEvent[], changes: readonly StateChange[]): Promise<void> {
     const isPublic = new Map<number, boolean>()
     const isWorldReadable = new Map<number, boolean>()
     const remote = new Set<UserId>()
-    for (const event of events) {
-      const { type, stateKey } = event.event
-      if (event.rejected || event.softFailed || stateKey === undefined) continue
-      if (type === 'm.room.join_rules' && stateKey === '') isPublic.set(event.room.nid, contentString(event, 'join_rule') === 'public')
-      if (type === 'm.room.history_visibility' && stateKey === '') {
-        isWorldReadable.set(event.room.nid, contentString(event, 'history_visibility') === 'world_readable')
-      }
-      if (type === 'm.room.member' && membershipOf(event) === 'join' && this.#isUnknownRemote(stateKey)) remote.add(stateKey)
+    for (const { room, type, stateKey, event } of changes) {
+      if (type === 'm.room.join_rules' && stateKey === '') isPublic.set(room.nid, contentString(event, 'join_rule') === 'public')
+      if (type === 'm.room.history_visibility' && stateKey === '') isWorldReadable.set(room.nid, contentString(event, 'history_visibility') === 'world_readable')
+      if (type === 'm.room.member' && event && membershipOf(event) === 'join' && this.#isUnknownRemote(stateKey)) remote.add(stateKey)
     }
     await this.#store.setPublic(tx, [...isPublic].map(([nid, value]) => ({ room_nid: nid, is_public: value ? 1 : 0, is_world_readable: 0 })))
     await this.#store.setWorldReadable(tx, [...isWorldReadable].map(([nid, value]) => ({ room_nid: nid, is_public: 0, is_world_readable: value ? 1 : 0 })))

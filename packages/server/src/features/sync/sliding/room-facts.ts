@@ -20,7 +20,7 @@ export interface RoomFacts {
 }
 
 const asked = ['m.room.create', 'm.room.encryption', 'm.room.name', 'm.room.canonical_alias']
-const memberType = 'm.room.member'
+const redactionType = 'm.room.redaction'
 const childType = 'm.space.child'
 /** Rooms that are read before other requests get their turn. */
 const roomsPerTurn = 500
@@ -35,10 +35,9 @@ export class RoomFactsReader {
     this.#facts = sources.caches.cache('room_facts', (facts) => 80 + 2 * (facts.name?.length ?? 0))
     this.#children = sources.caches.cache('space_children', (children) => 100 + children.size * 100)
     sources.eventsStream.onAdvance((entries) => {
-      for (const { row: { event } } of entries) {
-        if (!event.isState || event.event.type === memberType) continue
-        this.#facts.delete(event.room.nid)
-        if (event.event.type === childType) this.#children.delete(event.room.nid)
+      for (const { row: { event, changed } } of entries) {
+        if (asked.some((type) => changed.types.has(type)) || event.event.type === redactionType) this.#facts.delete(event.room.nid)
+        if (changed.types.has(childType) || event.event.type === redactionType) this.#children.delete(event.room.nid)
       }
     })
   }
