@@ -33,6 +33,14 @@ test('who may send', async (t) => {
   await bob.put(`${at('!unknown:test.example')}/send/m.room.message/1`, {}).fails(404, 'M_NOT_FOUND')
 })
 
+test('a tombstone leads to another room', async (t) => {
+  const server = await testServer(t)
+  const { alice, room } = await server.withRoom()
+  await alice.put(`${at(room)}/state/m.room.tombstone`, { body: 'moved', replacement_room: room }).fails(400, 'M_INVALID_PARAM')
+  await alice.put(`${at(room)}/send/m.room.tombstone/1`, { body: 'moved', replacement_room: room }).fails(400, 'M_INVALID_PARAM')
+  await alice.put(`${at(room)}/state/m.room.tombstone`, { body: 'moved', replacement_room: '!other:test.example' }).ok()
+})
+
 test('bad bodies', async (t) => {
   const server = await testServer(t)
   const { alice, room } = await server.withRoom()

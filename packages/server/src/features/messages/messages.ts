@@ -104,12 +104,13 @@ export class Messages {
   /**
    * Sends a message event; durable when it resolves.
    * @param also what is written with it
-   * @throws M_FORBIDDEN, M_TOO_LARGE, M_BAD_JSON, M_DUPLICATE_ANNOTATION, M_LIMIT_EXCEEDED
+   * @throws M_FORBIDDEN, M_TOO_LARGE, M_BAD_JSON, M_DUPLICATE_ANNOTATION, M_INVALID_PARAM, M_LIMIT_EXCEEDED
    */
   async send(requester: Requester, roomId: RoomId, message: Message, also?: AlongWithEvent): Promise<EventId> {
     const room = await this.#needs.rooms.require(roomId)
     const { type, content } = message
     if (type === 'm.room.redaction') return this.#redactBySend(requester, room, message, also)
+    assertLeadsElsewhere(room, type, content)
     return this.#once(requester, room, 'send', message.txnId, also, async (extra) => {
       this.#charge(requester, 'rc_message')
       this.#needs.activity.active(requester.userId, requester.deviceId)
@@ -118,12 +119,13 @@ export class Messages {
     })
   }
 
-  /** Sets state; setting what is already set gives the event that set it. @throws M_FORBIDDEN, M_TOO_LARGE, M_BAD_ALIAS */
+  /** Sets state; setting what is already set gives the event that set it. @throws M_FORBIDDEN, M_TOO_LARGE, M_BAD_ALIAS, M_INVALID_PARAM */
   async setState(requester: Requester, roomId: RoomId, change: StateChange, also?: AlongWithEvent): Promise<EventId> {
     const room = await this.#needs.rooms.require(roomId)
     this.#charge(requester, 'rc_message')
     const { type, stateKey, content } = change
     if (type === 'm.room.create') throw refuse('M_FORBIDDEN', 'A room has one m.room.create event, made with the room.')
+    assertLeadsElsewhere(room, type, content)
     this.#needs.stateContents.get(type)?.(content)
     if (type === 'm.room.canonical_alias') {
       return this.#propose(room, async (view) => {
@@ -231,6 +233,12 @@ export class Messages {
       if (target?.roomId !== view.room.id) throw refuse('M_BAD_ALIAS', `The alias ${alias} does not point to this room.`)
     }
   }
+}
+
+/** A tombstone that names its own room would send clients round in a circle. @throws M_INVALID_PARAM */
+function assertLeadsElsewhere(room: Room, type: string, content: JsonObject): void {
+  if (type !== 'm.room.tombstone' || own(content, 'replacement_room') !== room.id) return
+  throw refuse('M_INVALID_PARAM', '"replacement_room" of a tombstone must name another room than the one that ends.')
 }
 
 function aliasesOf(content: JsonObject): string[] {
