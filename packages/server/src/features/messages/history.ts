@@ -252,13 +252,18 @@ export class History {
     return shown
   }
 
-  /** Membership events of the senders, as they were at the end of the page. */
+  /**
+   * Membership events of the senders, each as it was after the sender's first event in the page: a client that shows the page from its beginning
+   * has the right name at once, and learns of changes from the page itself.
+   */
   async #senders(reader: Reader, room: Room, shown: readonly VisibleEvent[]): Promise<string[]> {
-    const last = shown.at(-1)?.event
-    if (last?.stateRoot === undefined) return []
+    const firsts = new Map<string, StoredEvent>()
+    // Who makes a room is no member yet when it begins.
+    for (const { event } of shown) if (event.event.type !== 'm.room.create' && !firsts.has(event.event.sender)) firsts.set(event.event.sender, event)
     const members: StoredEvent[] = []
-    for (const sender of new Set(shown.map((item) => item.event.event.sender))) {
-      const member = await this.#needs.states.get(room, last.stateRoot, 'm.room.member', sender)
+    for (const [sender, event] of firsts) {
+      const root = await this.#needs.states.rootAfter(event)
+      const member = root === undefined ? undefined : await this.#needs.states.get(room, root, 'm.room.member', sender)
       if (member) members.push(member)
     }
     return this.#needs.clientEvents.format(reader, members.map((event) => ({ event })))

@@ -143,6 +143,25 @@ test('history: pages in both directions, tokens, filters', async (t) => {
   await bob.get(`${at(room)}/messages?dir=b&filter=nonsense`).fails(400, 'M_NOT_JSON')
 })
 
+test('history with lazy loading brings whoever speaks in the page, as they were when they spoke first', async (t) => {
+  const server = await testServer(t)
+  const { alice, bob, room } = await server.withRoom()
+  const say = (body: string) => bob.put(`${at(room)}/send/m.room.message/${body}`, { body }).ok()
+  const rename = (displayname: string) => bob.put(`${at(room)}/state/m.room.member/${encodeURIComponent(bob.userId)}`, { membership: 'join', displayname }).ok()
+  await rename('Early')
+  await say('1')
+  await rename('Late')
+  await say('2')
+  const filter = encodeURIComponent(JSON.stringify({ lazy_load_members: true }))
+  const namesIn = async (query: string): Promise<readonly (readonly [string, string | undefined])[]> => {
+    const { state } = await alice.get(`${at(room)}/messages?filter=${filter}&${query}`).ok()
+    return (state as { state_key: string; content: { displayname?: string } }[]).map((event) => [event.state_key, event.content.displayname])
+  }
+  assert.deepEqual(await namesIn('dir=b&limit=100'), [[bob.userId, 'Late'], [alice.userId, 'alice']])
+  assert.deepEqual(await namesIn('dir=b&limit=1'), [[bob.userId, 'Late']])
+  assert.deepEqual(await namesIn('dir=f&limit=100'), [[alice.userId, 'alice'], [bob.userId, 'bob']])
+})
+
 test('context and timestamps', async (t) => {
   const server = await testServer(t)
   const { alice, room } = await server.withRoom()
