@@ -65,6 +65,18 @@ test('the identity server tells when the address has an owner', async (t) => {
   await dave.post(`/join/${encodeURIComponent(room)}`, {}).ok()
 })
 
+test('identity servers that tell by POST are heard', async (t) => {
+  const identity = await identityServer(t)
+  const server = await testServer(t, { config })
+  const [alice, dave] = [await server.register('alice'), await server.register('dave')]
+  const room = String((await alice.post('/createRoom', {}).ok())['room_id'])
+  await alice.post(at(room, '/invite'), emailAt(identity, 'dave@example.org')).ok()
+  const path = '/_matrix/federation/v1/3pid/onbind'
+  await server.anonymous().post(path, { invites: [{ room_id: room, signed: identity.signed(dave.userId, 'token1') }] }).ok()
+  assert.equal(await membershipOf(alice, room, dave.userId), 'invite')
+  await server.anonymous().post(path, {}).fails(400, 'M_BAD_JSON')
+})
+
 test('an invite that its room refuses does not keep the owner of an address from the others', async (t) => {
   const identity = await identityServer(t)
   const server = await testServer(t, { config })
