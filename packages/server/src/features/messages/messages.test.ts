@@ -94,7 +94,9 @@ test('redaction: own events always, those of others by power', async (t) => {
   await bob.put(`${at(room)}/redact/${encodeURIComponent(his)}/2`, { reason: 'typo' }).ok()
   const shown = await alice.get(`${at(room)}/event/${encodeURIComponent(his)}`).ok()
   assert.deepEqual(shown['content'], {})
-  const because = (shown['unsigned'] as { redacted_because: { content: Record<string, unknown>; sender: string; redacts: string } }).redacted_because
+  const unsigned = shown['unsigned'] as { redacted_by: string; redacted_because: { event_id: string; content: Record<string, unknown>; sender: string; redacts: string } }
+  const because = unsigned.redacted_because
+  assert.equal(unsigned.redacted_by, because.event_id)
   assert.deepEqual(because.content, { reason: 'typo', redacts: his })
   assert.equal(because.redacts, his)
   const other = await send(bob, 'other')
