@@ -4,6 +4,8 @@ import type { Accounts } from '#features/accounts/accounts.ts'
 import type { Devices } from '#features/devices/devices.ts'
 import { KeyBackups } from '#features/key-backup/key-backup.ts'
 import { DehydratedDevices } from '#features/keys/dehydrated-devices.ts'
+import { DeviceListEdus } from '#features/edus/device-list-edus.ts'
+import { ToDeviceEdus } from '#features/edus/to-device-edus.ts'
 import { DeviceLists, type DeviceListPosition } from '#features/keys/device-lists.ts'
 import { Keys, type RemoteKeyServers } from '#features/keys/keys.ts'
 import type { IdentityConfirmation } from '#features/keys/keys.routes.ts'
@@ -11,6 +13,7 @@ import { KnownDevices } from '#features/keys/known-devices.ts'
 import { parseSyncToken } from '#features/sync/sync.ts'
 import { ToDevice } from '#features/to-device/to-device.ts'
 import { confirmationFlows, type Uia } from '#features/uia/uia.ts'
+import type { RoomServers } from '#engine/room-servers.ts'
 import type { Memberships } from '#engine/memberships.ts'
 import type { CacheBudget } from '#platform/cache/cache.ts'
 import type { Clock } from '#platform/clock.ts'
@@ -26,6 +29,7 @@ interface EncryptionInputs {
   readonly clock: Clock
   readonly logger: (name: string) => Logger
   readonly memberships: Memberships
+  readonly roomServers: RoomServers
   readonly accounts: Accounts
   readonly devices: Devices
   readonly uia: Uia
@@ -38,6 +42,7 @@ const hourMs = 3_600_000
 /** Services of encryption; they follow what happens to devices and accounts. */
 export async function composeEncryption(inputs: EncryptionInputs) {
   const { config, database, caches, clock, memberships, accounts, devices, uia, stack } = inputs
+  const serverName = config.server_name
   const logger = inputs.logger('synapse.handlers.devicemessage')
   const isLocal = (userId: string): boolean => memberships.isLocal(userId)
   const knownDevices = new KnownDevices({ devices, caches })
@@ -46,7 +51,8 @@ export async function composeEncryption(inputs: EncryptionInputs) {
     database, caches, clock, deviceLists, knownDevices, isLocal, remote: inputs.remote, showsNamesToServers: config.allow_device_name_lookup_over_federation,
   })
   const keyBackups = new KeyBackups({ database })
-  const toDevice = await ToDevice.open({ database, caches, clock, devices: knownDevices, isLocal })
+  const toDeviceEdus = await ToDeviceEdus.open({ database, clock })
+  const toDevice = await ToDevice.open({ database, caches, clock, devices: knownDevices, isLocal, outbound: toDeviceEdus })
   const dehydratedDevices = new DehydratedDevices({
     database, keys, devices, toDevice, enabled: isExperimental(config, 'msc3814_enabled'),
   })
@@ -65,7 +71,8 @@ export async function composeEncryption(inputs: EncryptionInputs) {
     toDevice.expire().catch((error: unknown) => logger.error('Could not forget old transaction ids of messages to devices.', { error }))
   })
   stack.defer(() => timer.cancel())
-  return { knownDevices, deviceLists, keys, keyBackups, toDevice, dehydratedDevices, crossSigningConfirmation, parseDeviceListPosition }
+  const deviceListEdus = new DeviceListEdus({ database, serverName, roomServers: inputs.roomServers, deviceLists, keys })
+  return { knownDevices, deviceLists, deviceListEdus, toDeviceEdus, keys, keyBackups, toDevice, dehydratedDevices, crossSigningConfirmation, parseDeviceListPosition }
 }
 
 /** What of a token of `/sync` concerns device lists. */

@@ -7,6 +7,7 @@ import { Handshakes } from '#features/remote-rooms/handshakes.ts'
 import { remoteRooms } from '#features/remote-rooms/remote-rooms.ts'
 import { RoomAnswers } from '#features/remote-rooms/room-answers.ts'
 import { ServerVisibility } from '#features/remote-rooms/server-visibility.ts'
+import type { DurableEdus } from '#features/transactions/destination-queue.ts'
 import { Outbox } from '#features/transactions/outbox.ts'
 import { Transactions } from '#features/transactions/transactions.ts'
 import type { Clock } from '#platform/clock.ts'
@@ -25,6 +26,7 @@ interface Inputs {
   readonly serverName: ServerName
   readonly federation: Federation
   readonly restrictedJoins: RestrictedJoins
+  readonly durable: readonly DurableEdus[]
   readonly stack: AsyncDisposableStack
 }
 
@@ -36,7 +38,7 @@ export async function composeTransactions(inputs: Inputs) {
   const shared = { ...inputs, ...engine }
   engine.ancestry.use(remoteRooms(federation))
   const roomAnswers = new RoomAnswers({ ...engine, visibility: new ServerVisibility(engine) })
-  const outbox = await Outbox.open({ ...shared, logger: inputs.logger('synapse.federation.sender'), durable: [] })
+  const outbox = await Outbox.open({ ...shared, logger: inputs.logger('synapse.federation.sender'), durable: inputs.durable })
   stack.defer(() => outbox.stop())
   const handshakes = new Handshakes({ ...shared, forwarding: outbox, vouching: restrictedJoins })
   const logger = inputs.logger('synapse.federation.federation_server')

@@ -18,6 +18,7 @@ import { composeAccounts } from './compose-accounts.ts'
 import { composeConsentNotices } from './compose-consent.ts'
 import { composeDelayedEvents } from './compose-delayed-events.ts'
 import { composeDirectory } from './compose-directory.ts'
+import { composeEdus } from './compose-edus.ts'
 import { composeEncryption } from './compose-encryption.ts'
 import { composeEngine } from './compose-engine.ts'
 import { composeFederation } from './compose-federation.ts'
@@ -89,7 +90,7 @@ export async function compose({ loaded, ...outside }: ComposeInputs) {
   })
   identity.profiles.useAvatarMedia(media)
   identity.profiles.useRemote(remoteProfiles(federating.federation))
-  const encryption = await composeEncryption({ ...inputs, ...identity, caches, remote: remoteKeys(federating.federation), memberships: engine.memberships, stack })
+  const encryption = await composeEncryption({ ...inputs, ...identity, caches, remote: remoteKeys(federating.federation), memberships: engine.memberships, roomServers: engine.roomServers, stack })
   const personal = await composePersonal({ ...inputs, caches, engine, accounts: identity.accounts, devices: identity.devices, stack })
   const syncPosition = (token: string): number | undefined => (parseSyncToken(token) ?? parsePos(token)?.moment)?.events
   const finding = composeDirectory({ ...inputs, ...identity, caches, remote: remoteDirectory(federating.federation), engine, serverName, accountData: personal.accountData, syncPosition, stack })
@@ -98,7 +99,10 @@ export async function compose({ loaded, ...outside }: ComposeInputs) {
     accountData: personal.accountData, pushRules: personal.pushRules, activity: personal.presence, profiles: identity.profiles, accounts: identity.accounts,
     aliases: finding.directory, relations: finding.relations, syncPosition,
   })
-  const exchanging = await composeTransactions({ ...inputs, ...federating, ...roomSlices, limits, engine, signer, serverName, stack })
+  const exchanging = await composeTransactions({
+    ...inputs, ...federating, ...roomSlices, limits, engine, signer, serverName, durable: [encryption.toDeviceEdus, encryption.deviceListEdus], stack,
+  })
+  await composeEdus({ ...inputs, ...personal, ...encryption, ...exchanging, engine, serverName, stack })
   const retaining = composeRetention({ ...inputs, caches, engine, stack })
   const delayed = await composeDelayedEvents({ ...inputs, limits, engine, stack, accounts: identity.accounts, messages: roomSlices.messages })
   const searching = await composeSearch({

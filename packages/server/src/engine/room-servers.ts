@@ -47,6 +47,13 @@ export class RoomServers {
     return servers.sort(([, a], [, b]) => b - a).map(([server]) => server)
   }
 
+  /** The other servers of all rooms that a user has joined. */
+  async sharedWith(userId: string): Promise<ServerName[]> {
+    const servers = new Set<ServerName>()
+    for (const room of await this.#needs.memberships.joinedRooms(userId)) for (const server of await this.others(room)) servers.add(server)
+    return [...servers]
+  }
+
   /** Whether the room's access control list lets a server take part. */
   async allows(room: Room, server: ServerName): Promise<boolean> {
     const acl = await this.#needs.states.get(room, await this.#needs.writer.currentRoot(room), 'm.room.server_acl', '')

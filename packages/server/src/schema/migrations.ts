@@ -22,10 +22,11 @@ import { remoteMedia } from './migrations/0018-remote-media.ts'
 import { roomPurging } from './migrations/0019-room-purging.ts'
 import { transactions } from './migrations/0020-transactions.ts'
 import { strippedStates } from './migrations/0021-stripped-states.ts'
+import { deviceEdus } from './migrations/0022-device-edus.ts'
 
 export const migrations: readonly Migration[] = [
   rooms, accounts, keys, accountData, messages, media, directory, consumers, toDeviceInboxes, slidingSync, search, threadSubscriptions,
-  keyBackupByRoom, delayedEvents, federation, consent, roomRoots, remoteMedia, roomPurging, transactions, strippedStates,
+  keyBackupByRoom, delayedEvents, federation, consent, roomRoots, remoteMedia, roomPurging, transactions, strippedStates, deviceEdus,
 ]
 
 /** The background updates of all migrations. */

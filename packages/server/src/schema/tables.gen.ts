@@ -96,6 +96,18 @@ export interface DestinationsTable {
   retry_interval: number
 }
 
+export interface DeviceFederationInboxTable {
+  origin: string
+  message_id: string
+  received_ts: number
+}
+
+export interface DeviceFederationOutboxTable {
+  message_nid: number
+  destination: string
+  content_json: string
+}
+
 export interface DeviceKeysTable {
   user_id: UserId
   device_id: string
@@ -105,6 +117,12 @@ export interface DeviceKeysTable {
 export interface DeviceListChangesTable {
   user_id: UserId
   only_for: string
+  stream_id: number
+}
+
+export interface DeviceListsOutboundPokesTable {
+  destination: string
+  user_id: UserId
   stream_id: number
 }
 
@@ -659,8 +677,11 @@ export interface Tables {
   destination_positions: DestinationPositionsTable
   destination_rooms: DestinationRoomsTable
   destinations: DestinationsTable
+  device_federation_inbox: DeviceFederationInboxTable
+  device_federation_outbox: DeviceFederationOutboxTable
   device_keys: DeviceKeysTable
   device_list_changes: DeviceListChangesTable
+  device_lists_outbound_pokes: DeviceListsOutboundPokesTable
   devices: DevicesTable
   event_auth_chain_links: EventAuthChainLinksTable
   event_auth_chains: EventAuthChainsTable

@@ -49,6 +49,7 @@ export class DeviceLists {
   readonly stream: Stream<DeviceListRow>
   readonly #store: DeviceListsStore
   readonly #rooms: SharedRooms
+  readonly #listeners: ((tx: Tx, userId: UserId, streamId: number) => Promise<void>)[] = []
 
   private constructor(needs: { readonly database: Database; readonly memberships: SharedRooms }, last: number) {
     this.stream = new Stream<DeviceListRow>({ name: 'device_lists', position: last })
@@ -67,11 +68,20 @@ export class DeviceLists {
   async record(tx: Tx, userId: UserId, onlyFor?: UserId): Promise<void> {
     const streamId = this.stream.append(tx, { userId, onlyFor })
     await this.#store.record(tx, userId, onlyFor ?? '', streamId)
+    if (onlyFor === undefined) for (const listener of this.#listeners) await listener(tx, userId, streamId)
   }
 
-  /** Number of the newest change of a user's device list that others can see; 0 where there was none. */
-  lastOf(userId: UserId): Promise<number> {
-    return this.#store.lastOf(userId)
+  /** Calls `listener` within the transaction that changes a user's list for everybody. */
+  onRecorded(listener: (tx: Tx, userId: UserId, streamId: number) => Promise<void>): void {
+    this.#listeners.push(listener)
+  }
+
+  /**
+   * Version of a user's device list for other servers; 0 where it never changed. Versions are even, so that an update can refer to one that no
+   * server has.
+   */
+  async versionOf(userId: UserId): Promise<number> {
+    return 2 * (await this.#store.lastOf(userId))
   }
 
   /**

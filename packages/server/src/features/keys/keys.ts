@@ -182,7 +182,7 @@ export class Keys {
    */
   async deviceListOf(userId: UserId): Promise<string> {
     const { deviceLists, knownDevices, showsNamesToServers } = this.#needs
-    const streamId = await deviceLists.lastOf(userId)
+    const streamId = await deviceLists.versionOf(userId)
     const [rows, keys] = await Promise.all([this.#store.ofUsers([userId]), this.#crossSigningStore.ofUsers([userId])])
     const names = showsNamesToServers ? await knownDevices.of(userId) : undefined
     const devices = (rows.get(userId) ?? []).map((row) => {

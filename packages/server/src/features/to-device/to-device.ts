@@ -45,8 +45,7 @@ interface Needs {
   readonly clock: Clock
   readonly devices: DevicesOfUsers
   readonly isLocal: (userId: string) => boolean
-  /** Absent while there is no federation: messages to other servers are dropped. */
-  readonly outbound?: OutboundMessages
+  readonly outbound: OutboundMessages
 }
 
 /** A page of messages, each as the JSON text of an event. */
@@ -100,14 +99,20 @@ export class ToDevice {
     await this.#needs.database.transaction(async (tx) => {
       if (!(await this.#store.remember(tx, key, this.#needs.clock.now()))) return
       await this.#insert(tx, rows)
-      if (remote.size > 0) await this.#needs.outbound?.send(tx, sender.userId, eventType, remote)
+      if (remote.size > 0) await this.#needs.outbound.send(tx, sender.userId, eventType, remote)
     })
   }
 
-  /** Delivers messages that another server has sent, or this server itself. Users of other servers are passed over. */
-  async deliver(sender: UserId, eventType: string, messages: DeviceMessages): Promise<void> {
+  /**
+   * Delivers messages that another server has sent, or this server itself. Users of other servers are passed over.
+   * @param isFirst asked within the transaction; nothing is delivered where it says no
+   */
+  async deliver(sender: UserId, eventType: string, messages: DeviceMessages, isFirst: (tx: Tx) => Promise<boolean> = async () => true): Promise<void> {
     const rows = await this.#rows(sender, eventType, this.#split(messages)[0])
-    if (rows.length > 0) await this.#needs.database.transaction((tx) => this.#insert(tx, rows))
+    if (rows.length === 0) return
+    await this.#needs.database.transaction(async (tx) => {
+      if (await isFirst(tx)) await this.#insert(tx, rows)
+    })
   }
 
   /**

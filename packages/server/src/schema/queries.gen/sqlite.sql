@@ -156,6 +156,15 @@ select * from "destinations" where "retry_interval" > ?;
 -- destinations.put
 insert into "destinations" ("destination", "failure_ts", "retry_last_ts", "retry_interval") values (?, ?, ?, ?) on conflict ("destination") do update set "failure_ts" = "excluded"."failure_ts", "retry_last_ts" = "excluded"."retry_last_ts", "retry_interval" = "excluded"."retry_interval";
 
+-- deviceListEdus.next
+select "user_id", "stream_id" from "device_lists_outbound_pokes" where "destination" = ? order by "stream_id" limit ?;
+
+-- deviceListEdus.sent
+delete from "device_lists_outbound_pokes" where "destination" = ? and "user_id" = ? and "stream_id" <= ?;
+
+-- deviceListEdus.waiting
+select distinct "destination" from "device_lists_outbound_pokes";
+
 -- deviceLists.lastOf
 select "stream_id" from "device_list_changes" where "user_id" = ? and "only_for" = ?;
 
@@ -890,6 +899,21 @@ insert into "to_device_transactions" ("user_id", "device_id", "event_type", "txn
 
 -- toDevice.reserve
 insert into "to_device_reservation" ("only_row", "reserved_up_to") values (?, ?) on conflict ("only_row") do update set "reserved_up_to" = "excluded"."reserved_up_to" where "excluded"."reserved_up_to" > "to_device_reservation"."reserved_up_to";
+
+-- toDeviceEdus.forget
+delete from "device_federation_inbox" where "received_ts" < ?;
+
+-- toDeviceEdus.next
+select "message_nid", "content_json" from "device_federation_outbox" where "destination" = ? order by "message_nid" limit ?;
+
+-- toDeviceEdus.remember
+insert into "device_federation_inbox" ("origin", "message_id", "received_ts") values (?, ?, ?) on conflict do nothing returning "message_id";
+
+-- toDeviceEdus.sent
+delete from "device_federation_outbox" where "destination" = ? and "message_nid" <= ?;
+
+-- toDeviceEdus.waiting
+select distinct "destination" from "device_federation_outbox";
 
 -- transactionIds.deleteUpTo
 delete from "event_txn_ids" where "event_nid" <= ?;
