@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import type { EventSigner } from '@myelin/protocol/events/build.ts'
 import type { ServerName } from '@myelin/protocol/ids/ids.ts'
 import { Ancestry } from '#engine/ancestry.ts'
+import { Backfill } from '#engine/backfill.ts'
 import { ClientEvents } from '#engine/client-events.ts'
 import { Erasure } from '#engine/erasure.ts'
 import { EventNumbers } from '#engine/event-numbers.ts'
@@ -91,8 +92,9 @@ export async function composeEngine(inputs: {
   const checks = new PduChecks({ keyRing: inputs.keyRing })
   const ancestry = new Ancestry({ events, heads, receiver, checks, logger: inputs.logger('synapse.handlers.federation_event') })
   const roomServers = new RoomServers({ memberships, states, writer, serverName })
+  const backfill = new Backfill({ clock, logger: inputs.logger('synapse.handlers.federation'), events, ancestry, checks, roomServers })
   return {
-    checks, ancestry, roomServers, names, lastNumbers, rooms, events, states, memberships, eventsStream, persister, writer, receiver, visibility, erasure, access,
+    checks, ancestry, backfill, roomServers, names, lastNumbers, rooms, events, states, memberships, eventsStream, persister, writer, receiver, visibility, erasure, access,
     clientEvents, pruning, purging, roomPurging, roomActivity,
   }
 }

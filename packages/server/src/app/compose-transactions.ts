@@ -36,7 +36,9 @@ const hourMs = 3_600_000
 export async function composeTransactions(inputs: Inputs) {
   const { engine, federation, restrictedJoins, clock, stack } = inputs
   const shared = { ...inputs, ...engine }
-  engine.ancestry.use(remoteRooms(federation))
+  const remote = remoteRooms(federation)
+  engine.ancestry.use(remote)
+  engine.backfill.use(remote)
   const roomAnswers = new RoomAnswers({ ...engine, visibility: new ServerVisibility(engine) })
   const outbox = await Outbox.open({ ...shared, logger: inputs.logger('synapse.federation.sender'), durable: inputs.durable })
   stack.defer(() => outbox.stop())

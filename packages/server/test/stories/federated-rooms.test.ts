@@ -178,3 +178,42 @@ test('an access control list keeps a server out', async (t) => {
   assert.ok(!(await texts(alice, id)).includes('kept out'))
   assert.ok(there.serverName.startsWith('localhost'))
 })
+
+test('history from before a join, and from an outage, is fetched when somebody reads it', async (t) => {
+  const { there, alice, bob, id, alias, exchange } = await pair(t)
+  for (let count = 0; count < 130; count++) await say(alice, id, `old ${count}`)
+  await bob.post(`/join/${encodeURIComponent(alias)}`, {}).ok()
+  await exchange()
+  there.door?.setOpen(false)
+  for (let count = 0; count < 60; count++) await say(alice, id, `away ${count}`)
+  await exchange()
+  there.door?.setOpen(true)
+  await say(bob, id, 'sign of life')
+  await exchange()
+  await say(alice, id, 'after')
+  await exchange()
+  const seen: unknown[] = []
+  let from = ''
+  for (let page = 0; page < 20; page++) {
+    const { chunk, end } = await bob.get(`${room(id)}/messages?dir=b&limit=50${from}`).ok()
+    assert.ok(Array.isArray(chunk))
+    seen.push(...chunk)
+    if (end === undefined) break
+    from = `&from=${String(end)}`
+  }
+  const bodies = new Set(seen.map((event) => (event as { content: { body?: string } }).content.body))
+  for (let count = 0; count < 130; count++) assert.ok(bodies.has(`old ${count}`), `old ${count}`)
+  for (let count = 0; count < 60; count++) assert.ok(bodies.has(`away ${count}`), `away ${count}`)
+  assert.deepEqual((seen.at(-1) as { type: string }).type, 'm.room.create')
+  assert.equal(new Set(seen.map((event) => (event as { event_id: string }).event_id)).size, seen.length, 'no event comes twice')
+})
+
+test('history that was not to be seen by those who come later stays hidden', async (t) => {
+  const { alice, bob, id, alias, exchange } = await pair(t, { initial_state: [{ type: 'm.room.history_visibility', state_key: '', content: { history_visibility: 'joined' } }] })
+  await say(alice, id, 'secret')
+  await bob.post(`/join/${encodeURIComponent(alias)}`, {}).ok()
+  await exchange()
+  await say(alice, id, 'open')
+  await exchange()
+  assert.deepEqual(await texts(bob, id), ['open'])
+})

@@ -37,6 +37,12 @@ export interface Originals {
   originalOf(event: StoredEvent): Promise<StoredEvent | undefined>
 }
 
+/** Fetches history that this server does not have. */
+export interface MissingHistory {
+  /** @returns whether there is more now than before */
+  fill(room: Room, events: readonly StoredEvent[]): Promise<boolean>
+}
+
 interface Needs {
   readonly relatedTo: RelatedEvents
   readonly rooms: Rooms
@@ -48,6 +54,7 @@ interface Needs {
   readonly ignoredUsers: IgnoredUsers
   readonly writer: Pick<RoomWriter, 'view'>
   readonly originals: Originals
+  readonly backfill: MissingHistory
   /** Place in the events stream of a token of `/sync`, or undefined where the text is none. */
   readonly syncPosition: (token: string) => number | undefined
   /** The persisted position of the events stream. */
@@ -228,6 +235,7 @@ export class History {
       const size = Math.max(limit - visible.length, 20)
       const maxStream = this.#needs.position()
       const events = await this.#needs.events.page({ roomNid: room.nid, from: point, to, direction, limit: size, maxStream })
+      if (direction === 'backward' && (await this.#needs.backfill.fill(room, events.length > 0 ? events : await this.#behind(room, point)))) continue
       const related = filter.needsRelations ? await this.#needs.relatedTo.lookUp(room, events) : undefined
       const wanted = events.filter(({ event, nid }) =>
         filter.matches(event, related?.(nid)) && relationTypes?.matches(event.content) !== false && (event.stateKey !== undefined || !ignored.has(event.sender)))
@@ -240,6 +248,11 @@ export class History {
       if (!last || events.length < size) return { visible, next: visible.length > 0 ? point : undefined }
     }
     return { visible, next: point }
+  }
+
+  /** The oldest events behind a point at which there is nothing more before. */
+  async #behind(room: Room, point: Position | undefined): Promise<StoredEvent[]> {
+    return this.#needs.events.page({ roomNid: room.nid, from: point, to: undefined, direction: 'forward', limit: 10, maxStream: this.#needs.position() })
   }
 
   async #visibleEvent(requester: Requester, room: Room, eventId: EventId): Promise<VisibleEvent> {
