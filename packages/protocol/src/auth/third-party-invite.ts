@@ -37,22 +37,40 @@ export function checkThirdPartyInvite(check: AuthCheck, target: string, rule: st
   if (event.sender !== issued.sender) return refused(`${rule}.6`, `the third-party invite was issued by ${issued.sender}`)
   // 7
   const verify = options.verifySigned ?? isSignedByKey
-  const keys = publicKeys(issued.content)
+  const keys = inviteKeys(issued.content)
   if (keys.size * countSignatures(signed) > maxVerifications) return refused(`${rule}.8`, 'the third-party invite has too many signatures and keys')
-  for (const publicKey of keys) if (verify(signed, publicKey)) return allowed
+  for (const publicKey of keys.keys()) if (verify(signed, publicKey)) return allowed
   // 8
   return refused(`${rule}.8`, 'no signature of the third-party invite matches a key of the room’s m.room.third_party_invite')
 }
 
-function publicKeys(content: JsonObject): Set<string> {
-  const keys = new Set<string>()
-  const single = own(content, 'public_key')
-  if (typeof single === 'string') keys.add(single)
+/** A key by which a third-party invite can be redeemed. */
+export interface InviteKey {
+  readonly publicKey: string
+  /** Where to ask whether the key has been revoked; without it the key is valid for ever. */
+  readonly validityUrl: string | undefined
+}
+
+/**
+ * The keys of a third-party invite that have signed what redeems it.
+ *
+ * @param content of the room's `m.room.third_party_invite`
+ * @param signed of the `third_party_invite` that redeems it
+ * @returns none also where there are too many to try, as in the auth rules
+ */
+export function keysThatSigned(content: JsonObject, signed: JsonObject): readonly InviteKey[] {
+  const keys = inviteKeys(content)
+  if (keys.size * countSignatures(signed) > maxVerifications) return []
+  return [...keys].flatMap(([publicKey, validityUrl]) => isSignedByKey(signed, publicKey) ? [{ publicKey, validityUrl }] : [])
+}
+
+/** Public keys of an invite, and the address of each where there is one. */
+function inviteKeys(content: JsonObject): Map<string, string | undefined> {
+  const keys = new Map<string, string | undefined>()
   const list = own(content, 'public_keys')
-  if (!Array.isArray(list)) return keys
-  for (const entry of list) {
-    const key = isObject(entry) ? own(entry, 'public_key') : undefined
-    if (typeof key === 'string') keys.add(key)
+  for (const entry of [content, ...(Array.isArray(list) ? list : [])]) {
+    const [key, url] = isObject(entry) ? [own(entry, 'public_key'), own(entry, 'key_validity_url')] : []
+    if (typeof key === 'string') keys.set(key, typeof url === 'string' && url !== '' ? url : keys.get(key))
   }
   return keys
 }

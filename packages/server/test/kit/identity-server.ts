@@ -23,10 +23,14 @@ use_insecure_ssl_client_just_for_testing_do_not_use: true
 /** A running identity server. */
 export interface IdentityServer {
   readonly name: string
+  /** The key it signs with. */
+  readonly publicKey: string
   /** Invites that were left for people without an account. */
   readonly kept: JsonObject[]
   /** Says that an address belongs to a user. */
   bind(address: string, userId: string): void
+  /** Says from now on that the key it signs with is not valid. */
+  revokeKey(): void
   /** What the server signs for who has proven to own an address. */
   signed(userId: string, token: string): JsonObject
 }
@@ -36,6 +40,7 @@ export async function identityServer(t: TestContext, options: { readonly status?
   const key = generateSigningKey(randomBytes)
   const owners = new Map<string, string>()
   const kept: JsonObject[] = []
+  let isKeyValid = true
   const answer = (path: string, body: JsonObject): JsonObject => {
     if (path === '/_matrix/identity/v2/hash_details') return { algorithms: ['none', 'sha256'], lookup_pepper: pepper }
     if (path === '/_matrix/identity/v2/lookup') {
@@ -50,6 +55,11 @@ export async function identityServer(t: TestContext, options: { readonly status?
   }
   const server = createServer({ cert: readFileSync(join(tls, 'localhost.crt')), key: readFileSync(join(tls, 'localhost.key')) }, (request, response) => {
     void textOf(request).then((text) => {
+      const { pathname, searchParams } = new URL(request.url ?? '', 'https://identity.test')
+      if (pathname === '/_matrix/identity/v2/pubkey/isvalid') {
+        response.writeHead(options.status ?? 200).end(JSON.stringify({ valid: isKeyValid && searchParams.get('public_key') === key.publicKey }))
+        return
+      }
       const isKnown = request.headers.authorization === `Bearer ${accessToken}`
       const status = options.status ?? (isKnown ? 200 : 401)
       response.writeHead(status, { 'content-type': 'application/json' }).end(status === 200 ? JSON.stringify(answer(request.url ?? '', text === '' ? {} : JSON.parse(text))) : '{}')
@@ -62,8 +72,9 @@ export async function identityServer(t: TestContext, options: { readonly status?
   assert.ok(typeof address === 'object' && address !== null)
   const name = `127.0.0.1:${address.port}`
   return {
-    name, kept,
+    name, kept, publicKey: key.publicKey,
     bind: (email, userId) => void owners.set(createHash('sha256').update(`${email} email ${pepper}`).digest('base64url'), userId),
+    revokeKey: () => void (isKeyValid = false),
     signed: (userId, token) => signJson({ mxid: userId, token, sender: '@alice:test.example' }, name, key),
   }
 }

@@ -1,7 +1,8 @@
 /**
- * What a homeserver asks of an identity server in the name of a user: who has an address, and to keep an invite for somebody who has no account yet.
+ * What a homeserver asks of an identity server: in the name of a user who has an address, and to keep an invite for somebody who has no account yet;
+ * for itself whether a key is still valid.
  *
- * Spec: identity service API, "Association lookup", "Invitation storage".
+ * Spec: identity service API, "Association lookup", "Invitation storage", "Key management".
  */
 import { hash } from 'node:crypto'
 import { refuse } from '@myelin/protocol/errors.ts'
@@ -10,6 +11,7 @@ import { isServerName } from '@myelin/protocol/ids/server-name.ts'
 import { isUserId } from '@myelin/protocol/ids/user-id.ts'
 import { isObject, own, type JsonObject } from '@myelin/protocol/json/json.ts'
 import { parseJson } from '@myelin/protocol/json/parse.ts'
+import type { InviteKey } from '@myelin/protocol/auth/third-party-invite.ts'
 import type { GuardedClient } from '#platform/fetch/guarded-client.ts'
 import { RemoteError } from '#platform/fetch/remote-error.ts'
 
@@ -78,6 +80,22 @@ export class IdentityServers {
     })
     if (typeof token !== 'string' || publicKeys.length === 0) throw unusable(question, 'it gave no token or no key for the invite')
     return { token, displayName: typeof displayName === 'string' ? displayName : '', publicKeys }
+  }
+
+  /** Whether the identity server says that a key has not been revoked; an answer that does not come is no. */
+  async isValid({ publicKey, validityUrl }: InviteKey): Promise<boolean> {
+    if (validityUrl === undefined) return true
+    const url = URL.parse(validityUrl)
+    if (url?.protocol !== 'https:') return false
+    url.searchParams.set('public_key', publicKey)
+    try {
+      const { status, body } = await this.#http.fetch(url, { timeoutMs, maxBytes: answerLimitBytes })
+      const answer = parseJson(body.toString())
+      return status === 200 && 'value' in answer && isObject(answer.value) && own(answer.value, 'valid') === true
+    } catch (error) {
+      if (!(error instanceof RemoteError)) throw error
+      return false
+    }
   }
 
   async #ask(question: Question, method: 'GET' | 'POST', path: string, body?: JsonObject): Promise<JsonObject> {

@@ -8,7 +8,7 @@ function onBind(id: string, method: 'PUT' | 'POST') {
     id, method, base: 'federation', versions: ['v1'], path: '/3pid/onbind',
     spec: 'https://spec.matrix.org/v1.19/server-server-api/#put_matrixfederationv13pidonbind',
     // The invites that it brings are signed; whoever sends them does not matter.
-    auth: 'none', limit: 'none', role: 'main', body: JsonObjectSchema, errors: ['M_BAD_JSON'],
+    auth: 'none', limit: 'none', role: 'main', body: JsonObjectSchema, errors: ['M_BAD_JSON', 'M_FORBIDDEN'],
     handler: async ({ thirdPartyInvites }: { readonly thirdPartyInvites: ThirdPartyInvites }, { body }) => {
       await thirdPartyInvites.bound(body)
       return {}

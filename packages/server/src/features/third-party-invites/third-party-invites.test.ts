@@ -55,6 +55,7 @@ test('the identity server tells when the address has an owner', async (t) => {
     invites: [{ medium: 'email', address: 'dave@example.org', mxid: dave.userId, room_id: room, sender: alice.userId, signed }, { room_id: '!unknown:test.example', signed }, 5],
   })
   await tell({ ...identity.signed(dave.userId, 'token1'), token: 'token7' }).ok()
+  await tell({ ...identity.signed(dave.userId, 'token1'), sender: dave.userId }).fails(403, 'M_FORBIDDEN')
   assert.equal(await membershipOf(alice, room, dave.userId), undefined)
   await tell(identity.signed(dave.userId, 'token1')).ok()
   assert.equal(await membershipOf(alice, room, dave.userId), 'invite')
@@ -75,6 +76,31 @@ test('identity servers that tell by POST are heard', async (t) => {
   await server.anonymous().post(path, { invites: [{ room_id: room, signed: identity.signed(dave.userId, 'token1') }] }).ok()
   assert.equal(await membershipOf(alice, room, dave.userId), 'invite')
   await server.anonymous().post(path, {}).fails(400, 'M_BAD_JSON')
+  const forged = { ...identity.signed(alice.userId, 'token1'), mxid: (await server.register('erin')).userId }
+  await server.anonymous().post(path, { invites: [{ room_id: room, signed: forged }] }).fails(403, 'M_FORBIDDEN')
+})
+
+test('a key that its identity server has revoked, or does not answer for, redeems nothing', async (t) => {
+  const identity = await identityServer(t)
+  const server = await testServer(t, { config })
+  const [alice, dave] = [await server.register('alice'), await server.register('dave')]
+  const room = String((await alice.post('/createRoom', { preset: 'public_chat' }).ok())['room_id'])
+  const signed = identity.signed(dave.userId, 'token')
+  const issue = (token: string, key_validity_url: string) =>
+    alice.put(at(room, `/state/m.room.third_party_invite/${token}`), { display_name: 'd', public_key: identity.publicKey, key_validity_url }).ok()
+  const tell = () => server.anonymous().put('/_matrix/federation/v1/3pid/onbind', { invites: [{ room_id: room, signed }] })
+  for (const url of ['https://127.0.0.2:1/isvalid', 'http://127.0.0.1/isvalid', 'no address', `https://${identity.name}/_matrix/identity/v2/nonsense`]) {
+    await issue('token', url)
+    await tell().fails(403, 'M_FORBIDDEN')
+  }
+  await issue('token', `https://${identity.name}/_matrix/identity/v2/pubkey/isvalid`)
+  identity.revokeKey()
+  await tell().fails(403, 'M_FORBIDDEN')
+  await dave.post(`/join/${encodeURIComponent(room)}`, { third_party_signed: signed }).fails(403, 'M_FORBIDDEN')
+  assert.equal(await membershipOf(alice, room, dave.userId), undefined)
+  await issue('token', '')
+  await tell().ok()
+  assert.equal(await membershipOf(alice, room, dave.userId), 'invite')
 })
 
 test('an invite that its room refuses does not keep the owner of an address from the others', async (t) => {

@@ -4,6 +4,7 @@
  *
  * Spec: client-server API, "Third-party invites"; server-server API, "Third-party invites"; rooms, "Authorisation rules".
  */
+import { keysThatSigned } from '@myelin/protocol/auth/third-party-invite.ts'
 import { MatrixError, refuse } from '@myelin/protocol/errors.ts'
 import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import { isUserId } from '@myelin/protocol/ids/user-id.ts'
@@ -66,32 +67,39 @@ export class ThirdPartyInvites {
   /**
    * Somebody has proven to own an address: those who were invited under it are invited as the user whom the address belongs to now.
    * @param body what the identity server tells
-   * @throws M_BAD_JSON; invites that cannot be redeemed, or that the rooms refuse, are passed over
+   * @throws M_BAD_JSON; M_FORBIDDEN where no invite could be redeemed: one that cannot be, or that its room refuses, does not keep the user from others
    */
   async bound(body: JsonObject): Promise<void> {
     const invites = own(body, 'invites')
     if (!Array.isArray(invites)) throw refuse('M_BAD_JSON', 'The body needs "invites", a list.')
+    const refusals: MatrixError[] = []
+    let redeemed = 0
     for (const invite of invites) {
       const [roomId, signed] = isObject(invite) ? [own(invite, 'room_id'), own(invite, 'signed')] : []
       const room = typeof roomId === 'string' ? await this.#needs.rooms.get(roomId) : undefined
       if (!room || !isObject(signed)) continue
-      await this.redeem(room, signed).catch((error: unknown) => {
+      try {
+        if (await this.redeem(room, signed)) redeemed += 1
+      } catch (error) {
         if (!(error instanceof MatrixError && error.errcode === 'M_FORBIDDEN')) throw error
-      })
+        refusals.push(error)
+      }
     }
+    if (refusals[0] && redeemed === 0) throw refusals[0]
   }
 
   /**
    * Invites a user in the name of who has invited their address, where that is a user of this server.
    * @param signed `mxid`, `token` and the identity server's signature
    * @returns whether the user is invited now
-   * @throws M_FORBIDDEN where the room does not let the user in, or does not know the signature
+   * @throws M_FORBIDDEN where the room does not let the user in, or has no valid key that has signed
    */
   async redeem(room: Room, signed: JsonObject): Promise<boolean> {
     const { memberships, writer } = this.#needs
     const [userId, token] = [own(signed, 'mxid'), own(signed, 'token')]
     if (typeof userId !== 'string' || !isUserId(userId) || typeof token !== 'string') return false
     if (await memberships.isJoined(room, userId)) return false
+    await this.#assertSigned(await writer.view(room), token, signed)
     const proposals = async (view: RoomView) => {
       const issued = await view.state('m.room.third_party_invite', token)
       if (!issued || !memberships.isLocal(issued.event.sender)) return []
@@ -101,8 +109,20 @@ export class ThirdPartyInvites {
       })
       return [{ type: 'm.room.member', stateKey: userId, sender: issued.event.sender, content }]
     }
-    // The auth rules of the room check the signature against the keys that the room has.
     return (await writer.propose(room, proposals)).length > 0
+  }
+
+  /**
+   * The room's auth rules check signatures, for all servers alike; that a key has not been revoked is for the server that lets the user in to check.
+   * @throws M_FORBIDDEN
+   */
+  async #assertSigned(view: RoomView, token: string, signed: JsonObject): Promise<void> {
+    const issued = await view.state('m.room.third_party_invite', token)
+    if (!issued) return
+    const keys = keysThatSigned(issued.event.content, signed)
+    if (keys.length === 0) throw refuse('M_FORBIDDEN', 'The proof that you own the address is not signed by a key that the invite names.')
+    for (const key of keys) if (await this.#needs.identityServers.isValid(key)) return
+    throw refuse('M_FORBIDDEN', 'The identity server does not confirm that the key of the invite is still valid; prove again that you own the address.')
   }
 
   async #introduction(userId: UserId, room: Room): Promise<JsonObject> {
