@@ -4,6 +4,7 @@ import { pipeline, Readable } from 'node:stream'
 import type { TestContext } from 'node:test'
 import { SigningKey } from '@myelin/protocol/crypto/ed25519.ts'
 import { signJson } from '@myelin/protocol/crypto/sign-json.ts'
+import type { EventSigner } from '@myelin/protocol/events/build.ts'
 import { signRequest } from '@myelin/protocol/federation/x-matrix.ts'
 import type { ServerName } from '@myelin/protocol/ids/ids.ts'
 import type { JsonObject } from '@myelin/protocol/json/json.ts'
@@ -34,6 +35,7 @@ export class FakeRemote {
   readonly key: SigningKey
   readonly received: ReceivedRequest[] = []
   readonly #handlers = new Map<string, Handler>()
+  readonly #matching: { method: string; matches: (path: string) => boolean; handler: Handler }[] = []
 
   private constructor(port: number, key: SigningKey) {
     this.serverName = `localhost:${port}` as ServerName
@@ -56,9 +58,19 @@ export class FakeRemote {
     return remote
   }
 
+  /** Signs events of its users. */
+  get signer(): EventSigner {
+    return { serverName: this.serverName, key: this.key }
+  }
+
   /** Answers requests to a path; the newest handler counts. */
   on(method: string, path: string, handler: Handler): void {
     this.#handlers.set(`${method} ${path}`, handler)
+  }
+
+  /** Answers requests to all paths that match and have no handler of their own; the newest counts. */
+  onAny(method: string, matches: (path: string) => boolean, handler: Handler): void {
+    this.#matching.unshift({ method, matches, handler })
   }
 
   /** How many requests to a path have come. */
@@ -91,7 +103,8 @@ export class FakeRemote {
       method: request.method ?? '', path: url.pathname, query: url.searchParams, authorization: request.headers.authorization ?? '', body: text === '' ? {} : JSON.parse(text),
     }
     this.received.push(received)
-    const handler = this.#handlers.get(`${received.method} ${received.path}`)
+    const { method, path } = received
+    const handler = this.#handlers.get(`${method} ${path}`) ?? this.#matching.find((each) => each.method === method && each.matches(path))?.handler
     const answer: FakeAnswer = handler ? await handler(received) : [404, { errcode: 'M_UNRECOGNIZED', error: 'Not scripted.' }]
     return isPair(answer) ? answer : [200, answer]
   }
