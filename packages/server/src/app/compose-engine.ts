@@ -17,6 +17,7 @@ import { Names } from '#engine/names.ts'
 import { PduChecks } from '#engine/pdu-checks.ts'
 import { Persister } from '#engine/persister.ts'
 import type { EventsRow } from '#engine/stored-event.ts'
+import { PolicyChecks } from '#engine/policy-checks.ts'
 import { RedactionPruning } from '#engine/redaction-pruning.ts'
 import { RoomActivity } from '#engine/room-activity.ts'
 import { RoomAccess } from '#engine/room-access.ts'
@@ -80,7 +81,8 @@ export async function composeEngine(inputs: {
   const heads = new RoomHeads({ events, resolver, persister })
   const turns = new RoomTurns()
   const numbers = new EventNumbers(lastEventNid)
-  const writer = new RoomWriter({ clock, rooms, events, states, heads, resolver, turns, numbers, signer, randomId })
+  const policy = new PolicyChecks({ states, memberships })
+  const writer = new RoomWriter({ clock, policy, rooms, events, states, heads, resolver, turns, numbers, signer, randomId })
   const receiver = new RoomReceiver({ names, events, states, resolver, heads, turns, numbers })
   const roomPurging = await RoomPurging.open({
     database, clock, rooms, events, states, memberships, heads, turns, chainCover: persister.chainCover, purging, lastNumbers,
@@ -94,7 +96,7 @@ export async function composeEngine(inputs: {
   const roomServers = new RoomServers({ memberships, states, writer, serverName })
   const backfill = new Backfill({ clock, logger: inputs.logger('synapse.handlers.federation'), events, ancestry, checks, roomServers })
   return {
-    checks, ancestry, backfill, roomServers, names, lastNumbers, rooms, events, states, memberships, eventsStream, persister, writer, receiver, visibility, erasure, access,
+    checks, policy, ancestry, backfill, roomServers, names, lastNumbers, rooms, events, states, memberships, eventsStream, persister, writer, receiver, visibility, erasure, access,
     clientEvents, pruning, purging, roomPurging, roomActivity,
   }
 }

@@ -12,6 +12,7 @@ import { backgroundUpdates as declaredUpdates } from '#schema/migrations.ts'
 import { remoteDirectory } from '#features/directory/remote-directory.ts'
 import { remoteKeys } from '#features/keys/remote-keys.ts'
 import { remoteBytesLimit } from '#features/media/remote-media.ts'
+import { PolicyServers } from '#features/policy-servers/policy-servers.ts'
 import { remoteProfiles } from '#features/profiles/remote-profiles.ts'
 import { ErasedUsers } from '#features/accounts/erased-users.ts'
 import { composeAccounts } from './compose-accounts.ts'
@@ -77,6 +78,8 @@ export async function compose({ loaded, ...outside }: ComposeInputs) {
   const engine = await composeEngine({
     database, caches, clock, signer, serverName, stack, logger: inputs.logger, keyRing: federating.keyRing, redactionRetentionMs: config.redaction_retention_period,
   })
+
+  engine.policy.use(new PolicyServers({ ...federating, clock }))
 
   // Features
   const erasedUsers = await ErasedUsers.open(database)

@@ -22,6 +22,7 @@ import type { Events } from './events.ts'
 import type { EventNumbers } from './event-numbers.ts'
 import type { CommitUnit } from './persister.ts'
 import { emptyHead, type Extremity, type Head, type RoomHeads } from './room-heads.ts'
+import type { PolicyChecks } from './policy-checks.ts'
 import type { RoomStates } from './room-states.ts'
 import type { RoomTurns } from './room-turns.ts'
 import type { Room } from './room.ts'
@@ -78,6 +79,7 @@ interface Needs {
   readonly turns: RoomTurns
   readonly numbers: EventNumbers
   readonly signer: EventSigner
+  readonly policy: Pick<PolicyChecks, 'signed'>
   /** An opaque string of at least 128 random bits, for ids of old room versions. */
   readonly randomId: () => string
 }
@@ -97,7 +99,7 @@ export class RoomWriter {
   /**
    * Sends events into a room, all or none, and resolves once they are durable.
    * @returns the events; for a state event that changes nothing, the event that already holds the place
-   * @throws M_FORBIDDEN where the auth rules refuse one, M_TOO_LARGE, M_BAD_JSON
+   * @throws M_FORBIDDEN where the auth rules or the room's policy server refuse one, M_TOO_LARGE, M_BAD_JSON
    */
   async propose(room: Room, proposals: Proposals, options: ProposeOptions = {}): Promise<StoredEvent[]> {
     const { events, committed } = await this.#needs.turns.run(room.nid, async () => {
@@ -256,14 +258,14 @@ export class RoomWriter {
     return event
   }
 
-  /** Builds and signs an event on the head of a draft. @throws M_FORBIDDEN where the auth rules refuse it */
+  /** Builds an event on the head of a draft and has it signed. @throws M_FORBIDDEN where the auth rules or the room's policy server refuse it */
   async #buildOn(room: Room, draft: Draft, proposal: Proposal): Promise<{ built: BuiltEvent; auth: ReadonlyMap<string, StoredEvent> }> {
     const { signer, clock, randomId } = this.#needs
     const { place, auth } = await this.#placeOn(room, draft, proposal)
     const eventId = room.version.eventIds === 'field' ? { eventId: `$${randomId()}:${signer.serverName}` as EventId } : {}
     const built = buildEvent(room.version, { ...proposal, roomId: room.id, originServerTs: proposal.originServerTs ?? clock.now(), ...eventId }, place, signer)
     assertAllowed(room, built.event, auth)
-    return { built, auth }
+    return { built: await this.#needs.policy.signed(room, draft.head.root, built), auth }
   }
 
   /** Where in the graph an event stands that is built on the head of a draft, and the events that authorise it. */
