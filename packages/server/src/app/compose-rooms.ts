@@ -99,7 +99,7 @@ export async function composeRooms(inputs: Inputs) {
     ...engine, membership, profiles, limits, identityServers: new IdentityServers({ http: inputs.outbound }), isEnabled: config.enable_3pid_lookup,
   })
   const roomCreation = new RoomCreation({
-    writer, aliases, limits, inviting: membership, thirdPartyInvites,
+    writer, aliases, limits, memberships, inviting: membership, thirdPartyInvites,
     defaultVersion: config.default_room_version,
     encryptionDefault: config.encryption_enabled_by_default_for_room_type,
     powerLevelOverrides: config.default_power_level_content_override,

@@ -77,6 +77,16 @@ test('an invite is refused, and the other server knows', async (t) => {
   await bob.post(`/join/${encodeURIComponent(id)}?via=${alice.userId.split(':').slice(1).join(':')}`, {}).fails(403, 'M_FORBIDDEN')
 })
 
+test('a room is made with users of another server invited', async (t) => {
+  const { alice, bob, there, exchange } = await pair(t)
+  const id = String((await alice.post('/createRoom', { preset: 'trusted_private_chat', invite: [bob.userId], is_direct: true }).ok())['room_id'])
+  assert.match(JSON.stringify((await syncedRooms(bob, 'invite'))[id]), /"is_direct":true/)
+  await bob.post(`/join/${encodeURIComponent(id)}`, {}).ok()
+  await exchange()
+  assert.deepEqual(await membersOf(alice, id), { [alice.userId]: 'join', [bob.userId]: 'join' })
+  await alice.post('/createRoom', { invite: [`@nobody:${there.serverName}`] }).fails(404, 'M_FORBIDDEN')
+})
+
 test('a user who may not be invited is not', async (t) => {
   const { there, alice, bob, id } = await pair(t, { preset: 'private_chat' })
   await alice.post(`${room(id)}/invite`, { user_id: `@nobody:${there.serverName}` }).fails(404, 'M_FORBIDDEN')

@@ -229,15 +229,17 @@ export class Membership {
     }
     await this.assertMayInvite(requester, room, [target])
     const content = await this.memberContent(target, { ...extra, membership: 'invite', ...reasonOf(action.reason) })
-    if (!this.#needs.memberships.isLocal(target)) {
-      await this.#needs.invitesElsewhere.send(room, { type: 'm.room.member', stateKey: target, sender: requester.userId, content })
-      return
-    }
+    if (!this.#needs.memberships.isLocal(target)) return this.inviteElsewhere(requester.userId, room, target, content)
     await this.#needs.writer.propose(room, async (view) => {
       const current = await membershipIn(view, target)
       if (current === 'ban') throw refuse('M_FORBIDDEN', `${target} is banned from the room; unban first.`)
       return [{ type: 'm.room.member', stateKey: target, sender: requester.userId, content }]
     })
+  }
+
+  /** Invites a user of another server, which has to sign the invite. @throws M_FORBIDDEN, M_INVITE_BLOCKED, RemoteError */
+  async inviteElsewhere(inviter: UserId, room: Room, target: UserId, content: JsonObject): Promise<void> {
+    await this.#needs.invitesElsewhere.send(room, { type: 'm.room.member', stateKey: target, sender: inviter, content })
   }
 
   /**

@@ -8,6 +8,7 @@ import type { RoomAlias, RoomId, UserId } from '@myelin/protocol/ids/ids.ts'
 import { isUserId } from '@myelin/protocol/ids/user-id.ts'
 import { isObject, own, type JsonObject, type JsonValue } from '@myelin/protocol/json/json.ts'
 import { getRoomVersion, listRoomVersions, type RoomVersion } from '@myelin/protocol/rooms/versions.ts'
+import type { Memberships } from '#engine/memberships.ts'
 import type { Room } from '#engine/room.ts'
 import type { Proposal, RoomWriter } from '#engine/room-writer.ts'
 import type { Tx } from '#platform/db/database.ts'
@@ -46,12 +47,15 @@ export interface Inviting {
   assertMayInvite(requester: Requester, room: Room | undefined, invitees: readonly string[]): Promise<void>
   /** Content of a membership event with the user's profile. */
   memberContent(userId: UserId, content: JsonObject): Promise<JsonObject>
+  /** Invites a user of another server. @throws M_FORBIDDEN, M_INVITE_BLOCKED, RemoteError */
+  inviteElsewhere(inviter: UserId, room: Room, target: UserId, content: JsonObject): Promise<void>
 }
 
 interface Needs {
   readonly writer: RoomWriter
   readonly aliases: RoomAliases
   readonly inviting: Inviting
+  readonly memberships: Pick<Memberships, 'isLocal'>
   readonly thirdPartyInvites: Pick<ThirdPartyInvites, 'invite'>
   readonly limits: Pick<RateLimits, 'consume'>
   readonly defaultVersion: string
@@ -73,23 +77,28 @@ export class RoomCreation {
   }
 
   /**
-   * Makes a room and invites its first users; those who are invited by address once the room is there.
+   * Makes a room and invites its first users; those of other servers, and those who are invited by address, once the room is there. An invite that
+   * then fails leaves the room.
    * @returns the room's id
    * @throws M_UNSUPPORTED_ROOM_VERSION, M_ROOM_IN_USE, M_INVALID_ROOM_STATE, M_BAD_JSON, M_FORBIDDEN, M_MISSING_PARAM, M_CONNECTION_FAILED where an
-   *   identity server cannot be used
+   *   identity server cannot be used, RemoteError where the server of an invited user cannot be reached
    */
   async create(requester: Requester, request: RoomRequest, wishes: RoomWishes = {}): Promise<RoomId> {
     if (requester.rateLimited) this.#needs.limits.consume('rc_room_creation', requester.userId)
     const version = this.#version(request)
     const preset = this.#preset(request)
-    const invitees = [...new Set(request.invite ?? [])].filter((userId) => userId !== requester.userId)
-    for (const userId of invitees) if (!isUserId(userId)) throw refuse('M_INVALID_PARAM', `"${userId}" in "invite" is not a user id.`)
+    const invitees: UserId[] = []
+    for (const userId of new Set(request.invite)) {
+      if (!isUserId(userId)) throw refuse('M_INVALID_PARAM', `"${userId}" in "invite" is not a user id.`)
+      if (userId !== requester.userId) invitees.push(userId)
+    }
     const addresses = (request.invite_3pid ?? []).map(questionOf)
     if (invitees.length > 0) await this.#needs.inviting.assertMayInvite(requester, undefined, invitees)
     const alias = request.room_alias_name === undefined ? undefined : await this.#needs.aliases.assertCreatable(requester.userId, request.room_alias_name)
     const encrypted = wishes.unencrypted !== true && this.#encrypts(preset)
-    const first = await this.#firstEvents(requester, request, version, { preset, encrypted }, invitees as UserId[], alias)
+    const first = await this.#firstEvents(requester, request, version, { preset, encrypted }, invitees, alias)
     const { room } = await this.#write(requester, request, version, first, alias)
+    for (const userId of invitees) if (!this.#needs.memberships.isLocal(userId)) await this.#inviteElsewhere(requester, request, room, userId)
     for (const address of addresses) await this.#needs.thirdPartyInvites.invite(requester, room, address)
     return room.id
   }
@@ -150,10 +159,17 @@ export class RoomCreation {
     if (alias !== undefined) rest.push(state('m.room.canonical_alias', { alias }))
     for (const event of stateOf(request, preset, encrypted)) rest.push(state(event.type, event.content, event.stateKey))
     for (const userId of invitees) {
-      const content = { membership: 'invite', ...(request.is_direct === true ? { is_direct: true } : {}) }
-      rest.push(state('m.room.member', await this.#needs.inviting.memberContent(userId, content), userId))
+      if (this.#needs.memberships.isLocal(userId)) rest.push(state('m.room.member', await this.#inviteContent(request, userId), userId))
     }
     return { create, rest }
+  }
+
+  #inviteContent(request: RoomRequest, userId: UserId): Promise<JsonObject> {
+    return this.#needs.inviting.memberContent(userId, { membership: 'invite', ...(request.is_direct === true ? { is_direct: true } : {}) })
+  }
+
+  async #inviteElsewhere(requester: Requester, request: RoomRequest, room: Room, userId: UserId): Promise<void> {
+    await this.#needs.inviting.inviteElsewhere(requester.userId, room, userId, await this.#inviteContent(request, userId))
   }
 
   #encrypts(preset: Preset): boolean {
