@@ -87,6 +87,16 @@ test('a room is made with users of another server invited', async (t) => {
   await alice.post('/createRoom', { invite: [`@nobody:${there.serverName}`] }).fails(404, 'M_FORBIDDEN')
 })
 
+test('what a user has set for a room follows them into its replacement, which another server has made', async (t) => {
+  const { alice, bob, id, alias, exchange } = await pair(t)
+  await bob.post(`/join/${encodeURIComponent(alias)}`, {}).ok()
+  await bob.put(`/user/${encodeURIComponent(bob.userId)}${room(id)}/tags/m.favourite`, { order: 0.5 }).ok()
+  const replacement = String((await alice.post(`${room(id)}/upgrade`, { new_version: '11' }).ok())['replacement_room'])
+  await exchange()
+  await bob.post(`/join/${encodeURIComponent(replacement)}?via=${alice.userId.split(':').slice(1).join(':')}`, {}).ok()
+  assert.deepEqual(await bob.get(`/user/${encodeURIComponent(bob.userId)}${room(replacement)}/tags`).ok(), { tags: { 'm.favourite': { order: 0.5 } } })
+})
+
 test('a user who may not be invited is not', async (t) => {
   const { there, alice, bob, id } = await pair(t, { preset: 'private_chat' })
   await alice.post(`${room(id)}/invite`, { user_id: `@nobody:${there.serverName}` }).fails(404, 'M_FORBIDDEN')

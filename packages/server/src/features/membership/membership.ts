@@ -33,8 +33,11 @@ export interface InviteFilter {
 
 /** What happens before a user comes into a room for the first time. */
 export interface RoomSuccession {
-  /** Carries what the user has set for the room that this one replaces, if it replaces one. */
-  joining(userId: UserId, room: Room): Promise<void>
+  /**
+   * Carries what the user has set for the room that this one replaces, if it replaces one.
+   * @param before what the user was in the room until now; nothing is carried for those who have been in it
+   */
+  joining(userId: UserId, room: Room, before: MembershipState | undefined): Promise<void>
 }
 
 /** Memberships of rooms that this server is not in. */
@@ -138,7 +141,7 @@ export class Membership {
     if (membership !== 'join' || stateKey !== requester.userId) return content
     if (!(await this.#needs.memberships.isJoined(room, stateKey))) {
       if (requester.isGuest) await assertGuestsMayJoin(await this.#needs.writer.view(room))
-      await this.#needs.succession.joining(requester.userId, room)
+      await this.#carrySettings(requester.userId, room)
     }
     return this.#needs.perRoomProfiles ? content : this.memberContent(requester.userId, withoutProfile(content))
   }
@@ -168,9 +171,14 @@ export class Membership {
     if (servers.length === 0) throw refuse('M_NOT_FOUND', 'This server is not in that room, and no server is known by which to join it; name one with "via".')
     if (requester.rateLimited) this.#needs.limits.consume('rc_joins.remote', requester.userId)
     const own = this.#needs.perRoomProfiles ? content : withoutProfile(content)
+    const before = room && (await this.#needs.memberships.of(room, requester.userId))?.membership
     const entered = await this.#needs.elsewhere.join(requester.userId, target.roomId, servers, await this.memberContent(requester.userId, { ...own, membership: 'join' }))
-    await this.#needs.succession.joining(requester.userId, entered)
+    await this.#needs.succession.joining(requester.userId, entered, before)
     return entered
+  }
+
+  async #carrySettings(userId: UserId, room: Room): Promise<void> {
+    await this.#needs.succession.joining(userId, room, (await this.#needs.memberships.of(room, userId))?.membership)
   }
 
   /** Servers by which a user may come into a room: those of the invite, those that were named, those of the room as it was, that of its id. */
@@ -195,7 +203,7 @@ export class Membership {
     }
     const own = this.#needs.perRoomProfiles ? content : withoutProfile(content)
     const full = await this.memberContent(requester.userId, { ...own, membership: 'join' })
-    await this.#needs.succession.joining(requester.userId, room)
+    await this.#carrySettings(requester.userId, room)
     await this.#needs.writer.propose(room, async (view) => {
       const current = await membershipIn(view, requester.userId)
       if (current === 'join') return []

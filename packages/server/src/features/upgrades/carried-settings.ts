@@ -7,7 +7,7 @@
 import type { UserId } from '@myelin/protocol/ids/ids.ts'
 import { isObject, own } from '@myelin/protocol/json/json.ts'
 import { contentString } from '#engine/client-events.ts'
-import type { Memberships } from '#engine/memberships.ts'
+import type { MembershipState } from '#engine/memberships.ts'
 import type { Room } from '#engine/room.ts'
 import type { RoomWriter } from '#engine/room-writer.ts'
 import type { Rooms } from '#engine/rooms.ts'
@@ -16,7 +16,6 @@ import type { PushRules } from '#features/push-rules/push-rules.ts'
 
 interface Needs {
   readonly rooms: Pick<Rooms, 'get'>
-  readonly memberships: Pick<Memberships, 'of'>
   readonly writer: Pick<RoomWriter, 'view'>
   readonly accountData: Pick<AccountData, 'roomFor' | 'change' | 'globalFor'>
   readonly pushRules: Pick<PushRules, 'carry'>
@@ -33,11 +32,10 @@ export class CarriedSettings {
     this.#needs = needs
   }
 
-  /** Carries the settings of a user of this server who is about to join a room for the first time, where it replaces another. */
-  async joining(userId: UserId, room: Room): Promise<void> {
-    const { memberships, writer, rooms } = this.#needs
-    const current = (await memberships.of(room, userId))?.membership
-    if (current !== undefined && current !== 'invite' && current !== 'knock') return
+  /** Carries the settings of a user of this server who joins a room for the first time, where it replaces another. */
+  async joining(userId: UserId, room: Room, before: MembershipState | undefined): Promise<void> {
+    const { writer, rooms } = this.#needs
+    if (before !== undefined && before !== 'invite' && before !== 'knock') return
     const create = await (await writer.view(room)).state('m.room.create', '')
     const predecessor = create && own(create.event.content, 'predecessor')
     const oldId = isObject(predecessor) ? own(predecessor, 'room_id') : undefined
