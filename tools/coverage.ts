@@ -31,6 +31,7 @@ export const extraPaths: ReadonlyMap<string, string> = new Map([
     ...['PUT /createRoom/:txnId', 'PUT /join/:roomIdOrAlias/:txnId', 'POST /rooms/:roomId/send/:eventType', 'POST /rooms/:roomId/redact/:eventId'].map((path) =>
       [path.replace('/', `/_matrix/client/${version}/`), 'other versions of a form without or with a transaction id'] as const),
   ]),
+  ...['GET', 'PUT', 'DELETE'].map((method) => [`${method} /_synapse/client/rendezvous/:id`, 'one row of the reference, with ANY method'] as const),
   ['GET /_matrix/client/unstable/org.matrix.msc3231/register/m.login.registration_token/validity', 'before it was specified'],
   ['GET /_matrix/client/unstable/uk.tcpip.msc4133/profile/:userId', 'before it was specified'],
   ['POST /_matrix/client/unstable/org.matrix.msc4151/rooms/:roomId/report', 'before it was specified'],

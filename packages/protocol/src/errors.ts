@@ -72,6 +72,7 @@ export const errcodes = {
   M_USER_LIMIT_EXCEEDED: 403,
   M_CANNOT_OVERWRITE_ANNOTATION: 409,
   'FI.MAU.MSC2815_UNREDACTED_CONTENT_DELETED': 404,
+  IO_ELEMENT_MSC4388_CONCURRENT_WRITE: 409,
 } as const satisfies Record<string, number>
 
 /** A Matrix error code that this server may answer. */

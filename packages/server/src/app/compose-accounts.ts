@@ -28,6 +28,7 @@ import type { RateLimits } from '#platform/limits/rate-limits.ts'
 import type { Logger } from '#platform/log/logger.ts'
 import { composeConsent } from './compose-consent.ts'
 import type { Config } from './config.ts'
+import { delegationOf } from './compose-rendezvous.ts'
 import { isExperimental } from './experimental.ts'
 import { serverVersion } from './version.ts'
 
@@ -173,6 +174,7 @@ function announcedRules(config: Config) {
   const featureRules: FeatureRules = {
     loginTokens: config.login_via_existing_session.enabled,
     delayedEvents: config.max_event_delay_duration !== null,
+    plainRendezvous: isExperimental(config, 'msc4108_enabled') || delegationOf(config) !== undefined,
     isExperimental: (flag) => isExperimental(config, flag),
     encryptedPresets: encryption === 'off' ? [] : ['private_chat', 'trusted_private_chat', ...(encryption === 'all' ? ['public_chat'] : [])],
   }

@@ -27,6 +27,7 @@ import { composeMedia } from './compose-media.ts'
 import { composeNoticeRooms, composeNotices } from './compose-notices.ts'
 import { composeOutbound } from './compose-outbound.ts'
 import { composePersonal } from './compose-personal.ts'
+import { composeRendezvous } from './compose-rendezvous.ts'
 import { composeRetention } from './compose-retention.ts'
 import { composeRooms } from './compose-rooms.ts'
 import { composeSearch } from './compose-search.ts'
@@ -153,6 +154,7 @@ export async function compose({ loaded, ...outside }: ComposeInputs) {
     ...syncs,
     media,
     mediaRetention,
+    ...composeRendezvous(inputs),
     dispose: () => stack.disposeAsync(),
   }
 }

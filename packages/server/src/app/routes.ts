@@ -39,6 +39,8 @@ import { syncRoutes } from '#features/sync/sync.routes.ts'
 import { consentRoutes } from '#features/consent/consent.routes.ts'
 import { delayedEventsRoutes } from '#features/delayed-events/delayed-events.routes.ts'
 import { retentionRoutes } from '#features/retention/retention.routes.ts'
+import { plainRendezvousRoutes } from '#features/rendezvous/rendezvous.msc4108.routes.ts'
+import { rendezvousRoutes } from '#features/rendezvous/rendezvous.routes.ts'
 import { rtcRoutes } from '#features/rtc/rtc.routes.ts'
 import { thirdPartyInvitesRoutes } from '#features/third-party-invites/third-party-invites.routes.ts'
 import { threadSubscriptionsRoutes } from '#features/thread-subscriptions/thread-subscriptions.routes.ts'
@@ -91,6 +93,8 @@ export const endpoints = [
   ...consentRoutes,
   ...delayedEventsRoutes,
   ...retentionRoutes,
+  ...plainRendezvousRoutes,
+  ...rendezvousRoutes,
   ...rtcRoutes,
   ...thirdPartyInvitesRoutes,
   ...threadSubscriptionsRoutes,

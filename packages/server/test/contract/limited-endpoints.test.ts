@@ -9,6 +9,7 @@ import { test } from 'node:test'
 import { allOptions } from '#app/options.ts'
 import { endpoints } from '#app/routes.ts'
 import { remoteBytesLimit } from '#features/media/remote-media.ts'
+import { sessionsOfAddress } from '#features/rendezvous/rendezvous.ts'
 import { limitsIn } from '../kit/limits.ts'
 import { TestClock } from '../kit/test-clock.ts'
 import type { Sent, TestClient } from '../kit/test-client.ts'
@@ -36,6 +37,8 @@ const requests: Readonly<Record<string, (scene: Scene) => Sent>> = {
   cancelDelayedEvent: ({ alice }) => alice.post(`${delayed}/x/cancel`, {}),
   changePassword: ({ alice }) => alice.post('/account/password', { new_password: 'another password', ...withPassword }),
   checkUsernameAvailability: ({ anonymous }) => anonymous.get('/register/available?username=carol'),
+  createPlainRendezvous: ({ anonymous }) => anonymous.post('/_matrix/client/unstable/org.matrix.msc4108/rendezvous', 'x', { headers: { 'content-type': 'text/plain' } }),
+  createRendezvous: ({ anonymous }) => anonymous.post('/_matrix/client/unstable/io.element.msc4388/rendezvous', { data: 'x' }),
   createContent: ({ alice }) => alice.post('/_matrix/media/v1/create', {}),
   createRoom: ({ alice }) => alice.post('/createRoom', {}),
   createRoomTransaction: ({ alice }) => alice.put('/createRoom/1', {}),
@@ -84,6 +87,8 @@ const burst = 100
 /** Content of another server is refused before that server is asked. */
 const fetching = 'federation_domain_whitelist: [other.example]\nenable_authenticated_media: false\nremote_media_download_burst_count: 100\nremote_media_download_per_second: 1\n'
 
+const meeting = 'experimental_features: {msc4108_enabled: true, msc4388_mode: open}\n'
+
 /** All limits at a rate that fills no bucket again during the test. */
 function configuration(): string {
   const rate = { per_second: 0.001, burst_count: burst }
@@ -98,7 +103,7 @@ test('every endpoint that is declared to be limited refuses when the limit is us
   const declared = endpoints.filter(({ base, errors, limit }) => (base === 'client' || base === 'media') && (limit !== 'none' || errors.includes('M_LIMIT_EXCEEDED')))
     .map(({ id }) => id)
   assert.deepEqual(Object.keys(requests).sort(), declared.sort())
-  const server = await testServer(t, { config: `${configuration()}${fetching}login_via_existing_session: {enabled: true}\n`, clock: new TestClock() })
+  const server = await testServer(t, { config: `${configuration()}${fetching}login_via_existing_session: {enabled: true}\n${meeting}`, clock: new TestClock() })
   const [alice, bob] = [await server.register('alice'), await server.register('bob')]
   const roomId = String((await alice.post('/createRoom', { preset: 'public_chat' }).ok())['room_id'])
   const room = `/rooms/${encodeURIComponent(roomId)}`
@@ -108,6 +113,9 @@ test('every endpoint that is declared to be limited refuses when the limit is us
     for (const key of [alice.userId, bob.userId, roomId, '127.0.0.1']) {
       while (server.services.limits.check(name, key) === 0) server.services.limits.consume(name, key)
     }
+  }
+  for (const rendezvous of [server.services.plainRendezvous, server.services.jsonRendezvous]) {
+    for (let count = 0; count < sessionsOfAddress; count += 1) rendezvous?.sessions.create('', '127.0.0.1')
   }
   for (const request of Object.values(requests)) {
     const { retry_after_ms: waitMs } = await request(scene).fails(429, 'M_LIMIT_EXCEEDED')

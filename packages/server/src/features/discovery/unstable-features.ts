@@ -10,6 +10,8 @@ export const specVersions: readonly string[] = [
 export interface FeatureRules {
   readonly loginTokens: boolean
   readonly delayedEvents: boolean
+  /** Whether devices can meet by plain HTTP, here or elsewhere. */
+  readonly plainRendezvous: boolean
   /** Whether an entry of `experimental_features` is true. */
   readonly isExperimental: (flag: string) => boolean
   /** Presets of rooms that are encrypted by default. */
@@ -29,7 +31,7 @@ const experimental: Readonly<Record<string, string>> = {
   'org.matrix.msc4143': 'msc4143_enabled', 'org.matrix.msc4306': 'msc4306_enabled',
 }
 const absent = [
-  'org.matrix.msc3773', 'org.matrix.msc3881', 'org.matrix.msc4069', 'org.matrix.msc4028', 'org.matrix.msc4108', 'org.matrix.msc4155',
+  'org.matrix.msc3773', 'org.matrix.msc3881', 'org.matrix.msc4069', 'org.matrix.msc4028', 'org.matrix.msc4155',
   'org.matrix.msc4262', 'org.matrix.msc4354', 'org.matrix.msc4429', 'uk.timedout.msc4491.create_room_invite_reasons', 'com.beeper.msc4446',
   'io.element.msc4502',
 ]
@@ -42,6 +44,7 @@ export function unstableFeatures(rules: FeatureRules): Readonly<Record<string, b
     ...Object.fromEntries(Object.entries(experimental).map(([name, flag]) => [name, rules.isExperimental(flag)])),
     'org.matrix.msc3882': rules.loginTokens,
     'org.matrix.msc4140': rules.delayedEvents,
+    'org.matrix.msc4108': rules.plainRendezvous,
     'io.element.e2ee_forced.public': rules.encryptedPresets.includes('public_chat'),
     'io.element.e2ee_forced.private': rules.encryptedPresets.includes('private_chat'),
     'io.element.e2ee_forced.trusted_private': rules.encryptedPresets.includes('trusted_private_chat'),

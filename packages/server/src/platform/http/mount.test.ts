@@ -233,7 +233,7 @@ test('OPTIONS answers 204 with CORS on any path, without a token', async (t) => 
   for (const path of ['/whoami', '/nothing/here', '/rooms/%ff/x']) {
     const answer = await ask('OPTIONS', path)
     assert.match(String(answer.headers['access-control-allow-methods']), /PUT/)
-    assert.equal(answer.headers['access-control-allow-headers'], 'X-Requested-With, Content-Type, Authorization, Date')
+    assert.equal(answer.headers['access-control-allow-headers'], 'X-Requested-With, Content-Type, Authorization, Date, If-Match, If-None-Match')
     assert.equal(answer.status, 204, path)
   }
 })

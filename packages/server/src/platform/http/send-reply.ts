@@ -13,7 +13,7 @@ import { JsonText, RawReply, WithStatus } from './reply.ts'
 const corsHeaders = [
   'Access-Control-Allow-Origin', '*',
   'Access-Control-Allow-Methods', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS',
-  'Access-Control-Allow-Headers', 'X-Requested-With, Content-Type, Authorization, Date',
+  'Access-Control-Allow-Headers', 'X-Requested-With, Content-Type, Authorization, Date, If-Match, If-None-Match',
   'Access-Control-Expose-Headers', 'ETag, Retry-After',
 ]
 const commonHeaders = [...corsHeaders, 'X-Content-Type-Options', 'nosniff']
