@@ -1,11 +1,11 @@
 /** How Synapse and Myelin are set up, each on SQLite and PostgreSQL, with the same limits and as good as no rate limits. */
 import { execFileSync } from 'node:child_process'
-import { appendFileSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs'
+import { appendFileSync, mkdirSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { installSynapse } from '../packages/server/test/kit/synapse-package.ts'
 import type { Launch } from './server.ts'
 
 const root = join(import.meta.dirname, '..')
-const synapseFolder = join(root, '.cache/synapse')
 
 /** A PostgreSQL server of the benchmark's own. */
 export interface PostgresServer {
@@ -34,16 +34,6 @@ presence: {enabled: false}
 room_list_publication_rules: [{action: allow}]
 `
 
-/** Installs Synapse from its package into an environment of its own, once. @returns its Python */
-export function installSynapse(): string {
-  const python = join(synapseFolder, 'bin/python')
-  if (!existsSync(join(synapseFolder, 'bin/synapse_homeserver'))) {
-    execFileSync('python3', ['-m', 'venv', synapseFolder], { stdio: 'inherit' })
-    execFileSync(python, ['-m', 'pip', 'install', '--quiet', 'matrix-synapse[postgres]', 'psycopg2-binary'], { stdio: 'inherit' })
-  }
-  return python
-}
-
 function databaseConfig(postgres: PostgresServer | undefined, name: string, folder: string): string {
   if (!postgres) return `database: {name: sqlite3, args: {database: "${join(folder, 'homeserver.db')}"}}\n`
   return `database: {name: psycopg2, args: {user: postgres, dbname: ${name}, host: "${postgres.host}", port: ${postgres.port}, cp_min: 2, cp_max: 10}}\n`
@@ -60,7 +50,7 @@ export function launchOf(kind: 'synapse' | 'myelin', engine: 'sqlite' | 'postgre
   const config = join(folder, 'homeserver.yaml')
   const generate = ['--generate-config', '--server-name', 'bench.example', '--report-stats', 'no', '--config-path', config, '--data-directory', folder]
   const [command, start] = kind === 'synapse'
-    ? [installSynapse(), ['-m', 'synapse.app.homeserver']] as const
+    ? [join(root, installSynapse()), ['-m', 'synapse.app.homeserver']] as const
     : [join(root, 'bin/myelin'), [] as string[]] as const
   execFileSync(command, [...start, ...generate], { cwd: folder, stdio: 'ignore' })
   const database = `${kind}_bench`

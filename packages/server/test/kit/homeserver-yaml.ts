@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { testDatabase } from './postgres.ts'
+import { sharedSecret } from './shared-secret.ts'
 
 /** What a test wants to be different. */
 export interface HomeserverYamlOptions {
@@ -19,7 +20,7 @@ report_stats: false
 enable_registration: true
 enable_registration_without_verification: true
 allow_guest_access: true
-registration_shared_secret: shared-secret-of-tests
+registration_shared_secret: ${sharedSecret}
 macaroon_secret_key: macaroon-secret-of-tests
 form_secret: form-secret-of-tests
 url_preview_enabled: false
@@ -27,7 +28,8 @@ suppress_key_server_warning: true
 federation_domain_whitelist: []
 `
 
-const noLimits = `rc_message: ${unlimited}
+/** Rate limits that no test reaches. */
+export const withoutLimits = `rc_message: ${unlimited}
 rc_registration: ${unlimited}
 rc_registration_token_validity: ${unlimited}
 rc_login: {address: ${unlimited}, account: ${unlimited}, failed_attempts: ${unlimited}}
@@ -58,7 +60,7 @@ export async function writeHomeserverYaml(t: TestContext, folder: string, option
   const database = testEngine === 'postgres' ? await testDatabase(t) : `database: {name: sqlite3, args: {database: "${join(folder, 'homeserver.db')}"}}\n`
   const own = options.config ?? ''
   const paths = `media_store_path: "${join(folder, 'media')}"\nsigning_key_path: "${join(folder, 'signing.key')}"\n`
-  const defaults = [baseConfig, database, options.rateLimits ? '' : noLimits, paths]
+  const defaults = [baseConfig, database, options.rateLimits ? '' : withoutLimits, paths]
   const isOverridden = (line: string): boolean => new RegExp(`^${/^\w+/.exec(line)?.[0] ?? '\\0'}:`, 'm').test(own)
   const lines = defaults.join('').split('\n').filter((line) => line !== '' && !isOverridden(line))
   writeFileSync(path, `${lines.join('\n')}\n${own}`)

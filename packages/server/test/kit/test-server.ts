@@ -20,6 +20,7 @@ import type { LogFields, Logger } from '#platform/log/logger.ts'
 import { migrations } from '#schema/migrations.ts'
 import { upgradeSchema } from '#schema/upgrade.ts'
 import { writeHomeserverYaml } from './homeserver-yaml.ts'
+import { registerBySecret } from './shared-secret.ts'
 import type { TlsDoor } from './tls-door.ts'
 import { TestClient } from './test-client.ts'
 import { checkContract } from '../contract/recorder.ts'
@@ -89,11 +90,7 @@ export class TestServer {
 
   /** Registers an administrator through the shared-secret registration. */
   async admin(name = 'admin'): Promise<TestClient> {
-    const { createHmac } = await import('node:crypto')
-    const nonce = String((await this.anonymous().get('/_synapse/admin/v1/register').ok())['nonce'])
-    const password = `password-of-${name}`
-    const mac = createHmac('sha1', 'shared-secret-of-tests').update([nonce, name, password, 'admin'].join('\0')).digest('hex')
-    return this.client(await this.anonymous().post('/_synapse/admin/v1/register', { nonce, username: name, password, admin: true, mac }).ok())
+    return this.client(await registerBySecret(this.anonymous(), name, true))
   }
 
   /** Alice and Bob, joined to a public room that Alice made. */

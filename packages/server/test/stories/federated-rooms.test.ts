@@ -2,40 +2,14 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { exchanged, federatingServer } from '../kit/federating-server.ts'
-import type { TestClient } from '../kit/test-client.ts'
-
-const room = (id: string): string => `/rooms/${encodeURIComponent(id)}`
-let transaction = 0
+import { membersOf, roomPath as room, syncedRooms, textsOf as texts } from '../kit/room-views.ts'
+import { send as say } from '../kit/syncing.ts'
 
 async function pair(t: TestContext, create: object = {}) {
   const [here, there] = [await federatingServer(t), await federatingServer(t)]
   const [alice, bob] = [await here.register('alice'), await there.register('bob')]
   const id = String((await alice.post('/createRoom', { preset: 'public_chat', room_alias_name: 'lobby', ...create }).ok())['room_id'])
   return { here, there, alice, bob, id, alias: `#lobby:${here.serverName}`, exchange: () => exchanged(here, there) }
-}
-
-async function say(client: TestClient, id: string, body: string): Promise<string> {
-  return String((await client.put(`${room(id)}/send/m.room.message/t${transaction++}`, { msgtype: 'm.text', body }).ok())['event_id'])
-}
-
-/** Texts of the room's messages, newest first. */
-async function texts(client: TestClient, id: string): Promise<unknown[]> {
-  const { chunk } = await client.get(`${room(id)}/messages?dir=b&limit=100`).ok()
-  assert.ok(Array.isArray(chunk))
-  return chunk.filter((event) => event.type === 'm.room.message').map((event) => event.content.body)
-}
-
-async function membersOf(client: TestClient, id: string): Promise<Record<string, string>> {
-  const { chunk } = await client.get(`${room(id)}/members`).ok()
-  assert.ok(Array.isArray(chunk))
-  return Object.fromEntries(chunk.map((event) => [event.state_key, event.content.membership]).sort())
-}
-
-/** A section of the rooms in an initial sync. */
-async function syncedRooms(client: TestClient, section: string): Promise<Record<string, Record<string, unknown>>> {
-  const { rooms } = await client.get('/sync').ok()
-  const found: unknown = typeof rooms === 'object' && rooms !== null ? Reflect.get(rooms, section) : undefined
-  return typeof found === 'object' && found !== null ? Object.fromEntries(Object.entries(found)) : {}
 }
 
 for (const version of ['1', '6', '10', '11', '12']) {
