@@ -73,7 +73,7 @@ export async function composeRooms(inputs: Inputs) {
   const restrictedJoins = new RestrictedJoins(engine)
   const elsewhere = composeMembershipsElsewhere({ ...inputs, inviteFilter: invitePermission, prejoinState })
   const membership = new Membership({
-    database: inputs.database, rooms, memberships, writer, profiles, limits, restrictedJoins,
+    database: inputs.database, rooms, memberships, writer, profiles, limits, restrictedJoins, prejoinState,
     roomServers: engine.roomServers, elsewhere: elsewhere.remoteMemberships, invitesElsewhere: elsewhere.invites,
     inviteFilter: invitePermission,
     succession: carriedSettings,

@@ -3,6 +3,7 @@ import type { EventSigner } from '@myelin/protocol/events/build.ts'
 import type { ServerName } from '@myelin/protocol/ids/ids.ts'
 import type { Federation } from '#features/federation/federation.ts'
 import type { RestrictedJoins } from '#features/membership/restricted-joins.ts'
+import { EndedMemberships } from '#features/remote-rooms/ended-memberships.ts'
 import { Handshakes } from '#features/remote-rooms/handshakes.ts'
 import { remoteRooms } from '#features/remote-rooms/remote-rooms.ts'
 import { RoomAnswers } from '#features/remote-rooms/room-answers.ts'
@@ -44,7 +45,8 @@ export async function composeTransactions(inputs: Inputs) {
   stack.defer(() => outbox.stop())
   const handshakes = new Handshakes({ ...shared, forwarding: outbox, vouching: restrictedJoins })
   const logger = inputs.logger('synapse.federation.federation_server')
-  const transactions = await Transactions.open({ ...shared, logger })
+  const endedMemberships = new EndedMemberships(engine)
+  const transactions = await Transactions.open({ ...shared, logger, endedMemberships })
   stack.defer(() => transactions.stop())
   for (const participant of [outbox, transactions]) engine.roomPurging.addParticipant(participant)
   await transactions.resume()
@@ -52,5 +54,5 @@ export async function composeTransactions(inputs: Inputs) {
     transactions.expire().catch((error: unknown) => logger.error('Old transactions of other servers could not be forgotten.', { error }))
   })
   stack.defer(() => timer.cancel())
-  return { roomAnswers, outbox, handshakes, transactions }
+  return { roomAnswers, outbox, handshakes, endedMemberships, transactions }
 }

@@ -13,7 +13,7 @@ import { installSynapse } from './synapse-package.ts'
 import { TestClient } from './test-client.ts'
 import { certificatePath, tlsDoor, type TlsDoor } from './tls-door.ts'
 
-/** It asks a server that was away again soon: tests do not wait ten minutes. */
+/** It asks a server that was away again soon, and gives no answer twice: tests do not wait. */
 const configFor = (serverName: string, folder: string): string => `server_name: "${serverName}"
 report_stats: false
 pid_file: "${join(folder, 'pid')}"
@@ -26,6 +26,7 @@ registration_shared_secret: ${sharedSecret}
 macaroon_secret_key: macaroon-secret-of-tests
 form_secret: form-secret-of-tests
 bcrypt_rounds: 4
+caches: {sync_response_cache_duration: 0}
 federation_custom_ca_list: ["${certificatePath}"]
 ip_range_blacklist: []
 trusted_key_servers: []
@@ -84,7 +85,7 @@ export class RealSynapse {
 function forwardingTo(socketPath: string): RequestListener {
   return (incoming, response) => {
     const { method, url: path, headers } = incoming
-    const outgoing = forwardedRequest({ socketPath, method, path, headers: { ...headers, 'x-forwarded-for': '127.0.0.1' } }, (answer) => {
+    const outgoing = forwardedRequest({ socketPath, method, path, headers: { ...headers, 'x-forwarded-for': '127.0.0.1', 'x-forwarded-proto': 'https' } }, (answer) => {
       response.writeHead(answer.statusCode ?? 502, answer.headers)
       pipeline(answer, response, () => undefined)
     })

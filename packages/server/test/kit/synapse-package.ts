@@ -18,3 +18,5 @@ export function installSynapse(): string {
   execFileSync(join(repository, python), ['-m', 'pip', 'install', '--quiet', `matrix-synapse[postgres]==${version}`, 'psycopg2-binary'], { stdio: 'inherit' })
   return python
 }
+
+if (import.meta.main) installSynapse()

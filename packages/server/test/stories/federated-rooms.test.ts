@@ -1,6 +1,10 @@
 /** Rooms of two servers: users of both come, write, change and go, by real requests. */
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
+import { buildEvent } from '@myelin/protocol/events/build.ts'
+import type { RoomId, UserId } from '@myelin/protocol/ids/ids.ts'
+import { getRoomVersion } from '@myelin/protocol/rooms/versions.ts'
+import { FakeRemote } from '../kit/fake-remote.ts'
 import { exchanged, federatingServer } from '../kit/federating-server.ts'
 import { membersOf, roomPath as room, syncedRooms, textsOf as texts } from '../kit/room-views.ts'
 import { send as say } from '../kit/syncing.ts'
@@ -71,6 +75,30 @@ test('what a user has set for a room follows them into its replacement, which an
   assert.deepEqual(await bob.get(`/user/${encodeURIComponent(bob.userId)}${room(replacement)}/tags`).ok(), { tags: { 'm.favourite': { order: 0.5 } } })
 })
 
+test('an invite is taken back, and the invited user is shown it no more', async (t) => {
+  const { alice, bob, id, exchange } = await pair(t, { preset: 'private_chat' })
+  await alice.post(`${room(id)}/invite`, { user_id: bob.userId }).ok()
+  await alice.post(`${room(id)}/kick`, { user_id: bob.userId, reason: 'a mistake' }).ok()
+  await exchange()
+  assert.deepEqual(await syncedRooms(bob, 'invite'), {})
+  await alice.post(`${room(id)}/invite`, { user_id: bob.userId }).ok()
+  await alice.post(`${room(id)}/ban`, { user_id: bob.userId }).ok()
+  await exchange()
+  assert.deepEqual(await syncedRooms(bob, 'invite'), {})
+})
+
+test('nobody from outside ends an invite', async (t) => {
+  const { there, alice, bob, id } = await pair(t, { preset: 'private_chat', room_version: '11' })
+  await alice.post(`${room(id)}/invite`, { user_id: bob.userId }).ok()
+  const [remote, version] = [await FakeRemote.start(t), getRoomVersion('11')]
+  assert.ok(version)
+  const draft = { roomId: id as RoomId, type: 'm.room.member', stateKey: bob.userId, sender: `@eve:${remote.serverName}` as UserId, content: { membership: 'leave' }, originServerTs: 1 }
+  const { event } = buildEvent(version, draft, { depth: 9, prevEventIds: [], authEventIds: [] }, { serverName: remote.serverName, key: remote.key })
+  const { pdus } = await remote.send(there, 'PUT', '/_matrix/federation/v1/send/1', { origin: remote.serverName, origin_server_ts: 1, pdus: [event.pdu] }).ok()
+  assert.deepEqual(pdus, { [event.eventId]: { error: 'This server is not in the room.' } })
+  assert.deepEqual(Object.keys(await syncedRooms(bob, 'invite')), [id])
+})
+
 test('a user who may not be invited is not', async (t) => {
   const { there, alice, bob, id } = await pair(t, { preset: 'private_chat' })
   await alice.post(`${room(id)}/invite`, { user_id: `@nobody:${there.serverName}` }).fails(404, 'M_FORBIDDEN')
@@ -116,6 +144,27 @@ test('knocking from another server, and being let in', async (t) => {
   await bob.post(`/join/${encodeURIComponent(id)}`, {}).ok()
   await exchange()
   assert.equal((await membersOf(alice, id))[bob.userId], 'join')
+})
+
+test('a knock is refused, and may be repeated', async (t) => {
+  const { here, alice, bob, id, exchange } = await pair(t, { preset: 'private_chat', initial_state: [{ type: 'm.room.join_rules', state_key: '', content: { join_rule: 'knock' } }] })
+  const knock = `/knock/${encodeURIComponent(id)}?via=${here.serverName}`
+  await bob.post(knock, {}).ok()
+  await exchange()
+  await alice.post(`${room(id)}/kick`, { user_id: bob.userId }).ok()
+  await exchange()
+  assert.deepEqual(await syncedRooms(bob, 'knock'), {})
+  await bob.post(knock, {}).ok()
+  await exchange()
+  assert.equal((await membersOf(alice, id))[bob.userId], 'knock')
+})
+
+test('a knock is taken back where the id of the room names no server', async (t) => {
+  const { here, alice, bob, id, exchange } = await pair(t, { preset: 'private_chat', room_version: '12', initial_state: [{ type: 'm.room.join_rules', state_key: '', content: { join_rule: 'knock' } }] })
+  await bob.post(`/knock/${encodeURIComponent(id)}?via=${here.serverName}`, {}).ok()
+  await bob.post(`${room(id)}/leave`, {}).ok()
+  await exchange()
+  assert.equal((await membersOf(alice, id))[bob.userId], 'leave')
 })
 
 test('a restricted room lets in who is in the room that it names, with a signature of the server that vouches', async (t) => {

@@ -18,6 +18,7 @@ import type { StoredEvent } from '#engine/stored-event.ts'
 import type { Database } from '#platform/db/database.ts'
 import type { Requester } from '#platform/http/requester.ts'
 import type { RateLimits } from '#platform/limits/rate-limits.ts'
+import type { PrejoinState } from './prejoin-state.ts'
 import { membershipIn, type RestrictedJoins } from './restricted-joins.ts'
 
 /** What membership events say of a user. */
@@ -85,6 +86,7 @@ interface Needs {
   readonly roomServers: Pick<RoomServers, 'isHere' | 'others'>
   readonly restrictedJoins: RestrictedJoins
   readonly elsewhere: MembershipElsewhere
+  readonly prejoinState: Pick<PrejoinState, 'serversOf'>
   readonly invitesElsewhere: InvitesElsewhere
   readonly limits: Pick<RateLimits, 'consume'>
   readonly blockNonAdminInvites: boolean
@@ -181,12 +183,16 @@ export class Membership {
     await this.#needs.succession.joining(userId, room, (await this.#needs.memberships.of(room, userId))?.membership)
   }
 
-  /** Servers by which a user may come into a room: those of the invite, those that were named, those of the room as it was, that of its id. */
+  /**
+   * Servers by which a user may come into a room: that of the invite, those that were named, those of the room as it was, those of what was told
+   * with the invite or knock, that of its id.
+   */
   async #serversFor(userId: UserId, target: RoomTarget, room: Room | undefined): Promise<ServerName[]> {
     const membership = room && (await this.#needs.memberships.of(room, userId))
-    const inviter = membership && (membership.membership === 'invite' || membership.membership === 'knock') ? [serverOf(membership.sender)] : []
+    const pending = membership && (membership.membership === 'invite' || membership.membership === 'knock') ? membership : undefined
+    const [inviter, told] = pending ? [[serverOf(pending.sender)], await this.#needs.prejoinState.serversOf(pending.eventNid)] : [[], []]
     const named = parseRoomId(target.roomId)?.serverName
-    const all = [...inviter, ...target.servers, ...(room ? await this.#needs.roomServers.others(room) : []), ...(named === undefined ? [] : [named])]
+    const all = [...inviter, ...target.servers, ...(room ? await this.#needs.roomServers.others(room) : []), ...told, ...(named === undefined ? [] : [named])]
     return [...new Set(all)].filter((server) => !this.#needs.memberships.isLocal(`@x:${server}`))
   }
 

@@ -3,7 +3,9 @@
  *
  * Spec: client-server API, "Stripped state"; option `room_prejoin_state`.
  */
-import type { StrippedEvent } from '@myelin/protocol/events/stripped-state.ts'
+import { readStrippedState, type StrippedEvent } from '@myelin/protocol/events/stripped-state.ts'
+import type { ServerName } from '@myelin/protocol/ids/ids.ts'
+import { isUserId, serverOf } from '@myelin/protocol/ids/user-id.ts'
 import type { JsonValue } from '@myelin/protocol/json/json.ts'
 import type { ClientEvents } from '#engine/client-events.ts'
 import type { PurgedEvent, PurgeParticipant } from '#engine/history-purging.ts'
@@ -15,6 +17,9 @@ import { StrippedStatesStore } from './stripped-states.store.ts'
 
 /** A type, or a type with one state key. */
 export type PrejoinType = string | readonly [type: string, stateKey: string]
+
+/** What is told may name any number of servers. */
+const mostServers = 5
 
 export class PrejoinState implements PurgeParticipant {
   readonly #states: RoomStates
@@ -44,6 +49,12 @@ export class PrejoinState implements PurgeParticipant {
   /** Keeps what another server told of its room, within the transaction that stores the membership event. */
   async keep(tx: Tx, event: StoredEvent, state: readonly StrippedEvent[]): Promise<void> {
     await this.#store.put(tx, event.nid, JSON.stringify(state))
+  }
+
+  /** Servers whose users made the state that came with a membership event: some of them are in its room. */
+  async serversOf(eventNid: number): Promise<ServerName[]> {
+    const kept = readStrippedState(JSON.parse((await this.#store.of(eventNid)) ?? '[]'))
+    return [...new Set(kept.flatMap(({ sender }) => (isUserId(sender) ? [serverOf(sender)] : [])))].slice(0, mostServers)
   }
 
   /**

@@ -4,7 +4,8 @@
  * Spec: server-server API, "Transactions", "PDUs", "EDUs".
  */
 import { MatrixError, refuse } from '@myelin/protocol/errors.ts'
-import { parsePdu } from '@myelin/protocol/events/parse.ts'
+import type { RoomEvent } from '@myelin/protocol/events/event.ts'
+import { parsePdu, type ParsedPdu } from '@myelin/protocol/events/parse.ts'
 import type { EventId, ServerName } from '@myelin/protocol/ids/ids.ts'
 import { canonicalJson } from '@myelin/protocol/json/canonical.ts'
 import { isObject, own, type JsonObject, type JsonValue } from '@myelin/protocol/json/json.ts'
@@ -28,6 +29,13 @@ export interface TransactionReply {
   readonly pdus: Readonly<Record<EventId, { readonly error?: string }>>
 }
 
+/** Ends of invites and knocks of users of ours in rooms that this server is not in. */
+export interface MembershipEnds {
+  isOne(room: Room, event: RoomEvent): Promise<boolean>
+  /** @param extra writes that are committed with the event */
+  take(room: Room, pdu: ParsedPdu, extra: (tx: Tx) => Promise<void>): Promise<void>
+}
+
 interface Needs {
   readonly database: Database
   readonly clock: Clock
@@ -36,6 +44,7 @@ interface Needs {
   readonly roomServers: RoomServers
   readonly checks: PduChecks
   readonly ancestry: Ancestry
+  readonly endedMemberships: MembershipEnds
 }
 
 const mostPdus = 50
@@ -138,7 +147,7 @@ export class Transactions implements RoomPurgeParticipant {
         this.#needs.logger.info(`An event of ${origin} is dropped: ${parsed && 'reason' in parsed ? parsed.reason : 'its room is not known'}.`)
         continue
       }
-      const error = await this.#refusal(origin, room)
+      const error = await this.#refusal(origin, room, parsed.event)
       results[parsed.event.eventId] = error === undefined ? {} : { error }
       if (error !== undefined) continue
       rooms.add(room)
@@ -147,9 +156,9 @@ export class Transactions implements RoomPurgeParticipant {
     return { reply: { pdus: results }, staged, rooms }
   }
 
-  async #refusal(origin: ServerName, room: Room): Promise<string | undefined> {
-    const { roomServers } = this.#needs
-    if (!(await roomServers.hasUs(room))) return 'This server is not in the room.'
+  async #refusal(origin: ServerName, room: Room, event: RoomEvent): Promise<string | undefined> {
+    const { roomServers, endedMemberships } = this.#needs
+    if (!(await roomServers.hasUs(room))) return (await endedMemberships.isOne(room, event)) ? undefined : 'This server is not in the room.'
     return (await roomServers.allows(room, origin)) ? undefined : `The access control list of the room does not let ${origin} take part.`
   }
 
@@ -195,25 +204,29 @@ export class Transactions implements RoomPurgeParticipant {
 
   /** Takes one event in; its row goes in the same commit. What cannot be taken in is dropped: a later event brings it again. */
   async #take(room: Room, { staging_nid: nid, origin, event_json: text }: StagedEvent): Promise<void> {
-    const { checks, ancestry, logger, database } = this.#needs
+    const { checks, logger, database } = this.#needs
     const server = origin as ServerName
     let isDeleted = false
     try {
       const json = parseJson(text)
       const pdu = 'value' in json ? await checks.check(room.version, json.value, server) : json
-      if ('event' in pdu) {
-        await ancestry.take(room, pdu, server, {
-          extra: async (tx) => {
-            await this.#store.delete(tx, nid)
-            tx.afterCommit(() => { isDeleted = true })
-          },
-        })
-      } else logger.info(`An event of ${origin} in ${room.id} is dropped: ${pdu.reason}.`)
+      const extra = async (tx: Tx): Promise<void> => {
+        await this.#store.delete(tx, nid)
+        tx.afterCommit(() => { isDeleted = true })
+      }
+      if ('event' in pdu) await this.#place(room, pdu, server, extra)
+      else logger.info(`An event of ${origin} in ${room.id} is dropped: ${pdu.reason}.`)
     } catch (error) {
       if (error instanceof StorageError) throw error
       logger.warn(`An event of ${origin} in ${room.id} is dropped: ${error instanceof Error ? error.message : String(error)}`, { error })
     }
     if (!isDeleted) await database.transaction((tx) => this.#store.delete(tx, nid))
+  }
+
+  async #place(room: Room, pdu: ParsedPdu, server: ServerName, extra: (tx: Tx) => Promise<void>): Promise<void> {
+    const { ancestry, roomServers, endedMemberships } = this.#needs
+    if (await roomServers.hasUs(room)) await ancestry.take(room, pdu, server, { extra })
+    else if (await endedMemberships.isOne(room, pdu.event)) await endedMemberships.take(room, pdu, extra)
   }
 }
 
