@@ -65,6 +65,20 @@ test('a room is made with users of another server invited', async (t) => {
   await alice.post('/createRoom', { invite: [`@nobody:${there.serverName}`] }).fails(404, 'M_FORBIDDEN')
 })
 
+test('users of another server whom a room brings are found in the user directory', async (t) => {
+  const { alice, bob } = await pair(t)
+  await alice.put(`/profile/${encodeURIComponent(alice.userId)}/displayname`, { displayname: 'Wonder Land' }).ok()
+  const id = String((await alice.post('/createRoom', { preset: 'public_chat', invite: [bob.userId] }).ok())['room_id'])
+  const found = async () => {
+    const { results } = await bob.post('/user_directory/search', { search_term: 'wonder' }).ok()
+    assert.ok(Array.isArray(results))
+    return results.map((result) => result.user_id)
+  }
+  assert.deepEqual(await found(), [])
+  await bob.post(`/join/${encodeURIComponent(id)}`, {}).ok()
+  assert.deepEqual(await found(), [alice.userId])
+})
+
 test('what a user has set for a room follows them into its replacement, which another server has made', async (t) => {
   const { alice, bob, id, alias, exchange } = await pair(t)
   await bob.post(`/join/${encodeURIComponent(alias)}`, {}).ok()

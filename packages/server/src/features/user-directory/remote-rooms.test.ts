@@ -75,6 +75,23 @@ test('members of a public room that came as state are found, until the room is c
   assert.deepEqual(await search(alice, 'member'), [])
 })
 
+test('remote users are found by the name that they have in a public room, not by one of a closed room', async (t) => {
+  const { remote, room, owner, send } = await remoteRoom(t, 'public')
+  const server = await testServer(t)
+  const alice = await server.register('alice')
+  const rename = async (displayname: string) => send('m.room.member', { membership: 'join', displayname, avatar_url: 'mxc://far.example/a' }, { stateKey: owner })
+  const twin = await receiveRoom(server, remote, room, await rename('Wonder\0 Land'))
+  const { results } = await alice.post('/user_directory/search', { search_term: 'wonder la' }).ok()
+  assert.deepEqual(results, [{ user_id: owner, display_name: 'Wonder Land', avatar_url: 'mxc://far.example/a' }])
+  await server.services.receiver.receive(twin, asPdu(await rename('Looking Glass')))
+  assert.deepEqual([await search(alice, 'wonder'), await search(alice, 'looking')], [[], [owner]])
+  for (const event of [await send('m.room.join_rules', { join_rule: 'invite' }, { stateKey: '' }), await rename('Secret Name')]) {
+    await server.services.receiver.receive(twin, asPdu(event))
+  }
+  const carol = await server.register('carol')
+  assert.deepEqual([await search(carol, 'secret'), await search(carol, 'looking')], [[], [owner]])
+})
+
 test('members of a closed room are found by those who are in it, and all are counted', async (t) => {
   const { remote, room, member, send } = await remoteRoom(t, 'invite')
   const server = await testServer(t, { config: 'presence: {enabled: false}\n' })

@@ -50,20 +50,22 @@ export class UserDirectoryStore {
     'userDirectory.insertWords', 'user_directory_words', [['word', 'TEXT'], ['user_id', 'TEXT']], '(word, user_id) DO NOTHING',
   )
   readonly #deleteRoom = new PagedDelete('userDirectory.deleteRoom', 'open_rooms', 'room_nid', ['room_nid'])
-  readonly #set: Prepared<DirectoryUser, unknown>
-  readonly #deleteWords: Prepared<{ userId: UserId }, unknown>
+  readonly #set = new BulkInsert<DirectoryUser>(
+    'userDirectory.set', 'user_directory', [['user_id', 'TEXT'], ['display_name', 'TEXT'], ['avatar_url', 'TEXT']],
+    '(user_id) DO UPDATE SET display_name = excluded.display_name, avatar_url = excluded.avatar_url',
+  )
+  readonly #deleteWords: Prepared<{ userIds: readonly UserId[] }, unknown>
+  readonly #openAmong: Prepared<{ roomNids: readonly number[] }, { room_nid: number }>
   readonly #outdated: Prepared<{ limit: number }, DirectoryUser>
   readonly #outdatedSince: Prepared<{ since: number; limit: number }, DirectoryUser>
 
   constructor(database: Database) {
     this.#database = database
     const db = buildersFor<OwnTables>(database.dialect)
-    this.#set = prepare('userDirectory.set', ({ user_id, display_name, avatar_url }) =>
-      db.insertInto('user_directory').values({ user_id, display_name, avatar_url })
-        .onConflict((conflict) => conflict.column('user_id').doUpdateSet((eb) => ({
-          display_name: eb.ref('excluded.display_name'), avatar_url: eb.ref('excluded.avatar_url'),
-        }))))
-    this.#deleteWords = prepare('userDirectory.deleteWords', ({ userId }) => db.deleteFrom('user_directory_words').where('user_id', '=', userId))
+    this.#deleteWords = prepare('userDirectory.deleteWords', ({ userIds }) => db.deleteFrom('user_directory_words').where(anyOf(database.dialect, sql.ref('user_id'), userIds)))
+    this.#openAmong = prepare('userDirectory.openAmong', ({ roomNids }) =>
+      db.selectFrom('open_rooms').select('room_nid').where(anyOf(database.dialect, sql.ref('room_nid'), roomNids))
+        .where(sql<SqlBool>`(is_public = 1 OR is_world_readable = 1)`))
     const outdated = db.selectFrom('users')
       .leftJoin('profiles', 'profiles.user_id', 'users.user_id').leftJoin('user_directory', 'user_directory.user_id', 'users.user_id')
       .select([sql<UserId>`users.user_id`.as('user_id'), 'profiles.displayname as display_name', 'profiles.avatar_url'])
@@ -92,11 +94,17 @@ export class UserDirectoryStore {
     await this.#insertWords.run(tx, users.flatMap(({ userId, words }) => words.map((word) => ({ word, user_id: userId }))))
   }
 
-  /** Sets what is shown of a user and the words by which the user is found. */
-  async set(tx: Tx, user: DirectoryUser, words: readonly string[]): Promise<void> {
-    await this.#set.run(tx, user)
-    await this.#deleteWords.run(tx, { userId: user.user_id })
-    await this.#insertWords.run(tx, words.map((word) => ({ word, user_id: user.user_id })))
+  /** Sets what is shown of users, and the words by which they are found. No user may come twice. */
+  async set(tx: Tx, users: readonly (DirectoryUser & { readonly words: readonly string[] })[]): Promise<void> {
+    if (users.length === 0) return
+    await this.#set.run(tx, users)
+    await this.#deleteWords.run(tx, { userIds: users.map((user) => user.user_id) })
+    await this.#insertWords.run(tx, users.flatMap((user) => user.words.map((word) => ({ word, user_id: user.user_id }))))
+  }
+
+  /** Those of some rooms that everybody may join or read. */
+  async openAmong(tx: Tx, roomNids: readonly number[]): Promise<Set<number>> {
+    return new Set((await this.#openAmong.all(tx, { roomNids })).map((row) => row.room_nid))
   }
 
   /** Local users whose profile is not what the directory shows; of those only that registered since then, where given. */

@@ -1,5 +1,6 @@
 /**
- * Finding users by name. Shown are the names of profiles, never those that somebody uses in one room only.
+ * Finding users by name. Shown are the names of profiles, never those that somebody uses in one room only; of users of other servers, whose profiles are
+ * not here, the names that they have in rooms that everybody may read.
  *
  * Spec: client-server API, "User Directory".
  */
@@ -45,6 +46,11 @@ export interface FoundUser {
   readonly avatar_url?: string
 }
 
+/** A user of another server as a room shows one. */
+interface RemoteMember extends DirectoryUser {
+  readonly roomNid: number
+}
+
 const maxLimit = 50
 /** Users whom one search ranks. */
 const maxCandidates = 500
@@ -55,8 +61,8 @@ const overlapMs = 60_000
 export class UserDirectory implements CommitParticipant, RoomPurgeParticipant {
   readonly #needs: Needs
   readonly #store: UserDirectoryStore
-  /** Remote users whom the directory has. */
-  readonly #known: Cache<string, boolean>
+  /** What the directory shows of remote users, as `shownText` writes it; empty where only the id is known. */
+  readonly #known: Cache<string, string>
   #caughtUpTs: number | undefined
   #work: Promise<void> = Promise.resolve()
 
@@ -70,18 +76,29 @@ export class UserDirectory implements CommitParticipant, RoomPurgeParticipant {
   async commit(tx: Tx, _events: readonly StoredEvent[], changes: readonly StateChange[]): Promise<void> {
     const isPublic = new Map<number, boolean>()
     const isWorldReadable = new Map<number, boolean>()
-    const remote = new Set<UserId>()
+    const remote: RemoteMember[] = []
     for (const { room, type, stateKey, event } of changes) {
       if (type === 'm.room.join_rules' && stateKey === '') isPublic.set(room.nid, contentString(event, 'join_rule') === 'public')
       if (type === 'm.room.history_visibility' && stateKey === '') isWorldReadable.set(room.nid, contentString(event, 'history_visibility') === 'world_readable')
-      if (type === 'm.room.member' && event && membershipOf(event) === 'join' && this.#isUnknownRemote(stateKey)) remote.add(stateKey)
+      if (type === 'm.room.member' && event && membershipOf(event) === 'join' && this.#isRemote(stateKey)) remote.push(remoteMember(stateKey, event))
     }
     await this.#store.setPublic(tx, [...isPublic].map(([nid, value]) => ({ room_nid: nid, is_public: value ? 1 : 0, is_world_readable: 0 })))
     await this.#store.setWorldReadable(tx, [...isWorldReadable].map(([nid, value]) => ({ room_nid: nid, is_public: 0, is_world_readable: value ? 1 : 0 })))
-    if (remote.size === 0) return
-    await this.#store.learn(tx, [...remote].map((userId) => ({ userId, words: userWords(userId, undefined) })))
+    if (remote.length > 0) await this.#learn(tx, remote)
+  }
+
+  async #learn(tx: Tx, members: readonly RemoteMember[]): Promise<void> {
+    const isShown = (user: RemoteMember): boolean => this.#known.get(user.user_id) === shownText(user)
+    const changed = members.filter((member) => !isShown(member))
+    if (changed.length === 0) return
+    const unknown = new Set(changed.map((member) => member.user_id).filter((userId) => this.#known.get(userId) === undefined))
+    await this.#store.learn(tx, [...unknown].map((userId) => ({ userId, words: userWords(userId, undefined) })))
+    const open = await this.#store.openAmong(tx, [...new Set(changed.map((member) => member.roomNid))])
+    const named = new Map(changed.filter((member) => open.has(member.roomNid)).map((member) => [member.user_id, member]))
+    await this.#store.set(tx, [...named.values()].map(withWords))
     tx.afterCommit(() => {
-      for (const userId of remote) this.#known.set(userId, true)
+      for (const userId of unknown) this.#known.set(userId, '')
+      for (const [userId, member] of named) this.#known.set(userId, shownText(member))
     })
   }
 
@@ -120,8 +137,8 @@ export class UserDirectory implements CommitParticipant, RoomPurgeParticipant {
     return { results: ranked.slice(0, count).map(({ user }) => shown(user)), limited: ranked.length > count || candidates.length === maxCandidates }
   }
 
-  #isUnknownRemote(userId: string): userId is UserId {
-    return !this.#known.get(userId) && isUserId(userId) && !this.#needs.memberships.isLocal(userId)
+  #isRemote(userId: string): userId is UserId {
+    return isUserId(userId) && !this.#needs.memberships.isLocal(userId)
   }
 
   /** Takes in accounts that were made since the last search; the first time all whose profile the directory shows wrongly. */
@@ -138,9 +155,7 @@ export class UserDirectory implements CommitParticipant, RoomPurgeParticipant {
 
   async #write(users: readonly DirectoryUser[]): Promise<void> {
     if (users.length === 0) return
-    await this.#needs.database.transaction(async (tx) => {
-      for (const user of users) await this.#store.set(tx, user, userWords(user.user_id, user.display_name ?? undefined))
-    })
+    await this.#needs.database.transaction((tx) => this.#store.set(tx, users.map(withWords)))
   }
 
   /** Those of the candidates of whom every word of the term begins some word. */
@@ -167,4 +182,18 @@ export class UserDirectory implements CommitParticipant, RoomPurgeParticipant {
 
 function shown({ user_id, display_name: name, avatar_url: avatar }: DirectoryUser): FoundUser {
   return { user_id, ...(name === null ? {} : { display_name: name }), ...(avatar === null ? {} : { avatar_url: avatar }) }
+}
+
+function remoteMember(userId: UserId, event: StoredEvent): RemoteMember {
+  // Databases take no NUL in text, and an event with one must not fail.
+  const [name, avatar] = ['displayname', 'avatar_url'].map((key) => contentString(event, key)?.replaceAll('\0', '') ?? null)
+  return { roomNid: event.room.nid, user_id: userId, display_name: name ?? null, avatar_url: avatar ?? null }
+}
+
+function shownText(user: DirectoryUser): string {
+  return JSON.stringify([user.display_name, user.avatar_url])
+}
+
+function withWords({ user_id, display_name, avatar_url }: DirectoryUser) {
+  return { user_id, display_name, avatar_url, words: userWords(user_id, display_name ?? undefined) }
 }

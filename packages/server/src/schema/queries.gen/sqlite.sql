@@ -961,13 +961,13 @@ select "session_id", "device_id" from "ui_auth_sessions" where "owner" = ? order
 update "ui_auth_sessions" set "sealed_body" = ? where "session_id" = ?;
 
 -- userDirectory.deleteWords
-delete from "user_directory_words" where "user_id" = ?;
+delete from "user_directory_words" where "user_id" IN (SELECT value FROM json_each(?));
+
+-- userDirectory.openAmong
+select "room_nid" from "open_rooms" where "room_nid" IN (SELECT value FROM json_each(?)) and (is_public = 1 OR is_world_readable = 1);
 
 -- userDirectory.outdated
 select users.user_id as "user_id", "profiles"."displayname" as "display_name", "profiles"."avatar_url" from "users" left join "profiles" on "profiles"."user_id" = "users"."user_id" left join "user_directory" on "user_directory"."user_id" = "users"."user_id" where (user_directory.user_id IS NULL OR COALESCE(user_directory.display_name, '') <> COALESCE(profiles.displayname, '') OR COALESCE(user_directory.avatar_url, '') <> COALESCE(profiles.avatar_url, '')) limit ?;
 
 -- userDirectory.outdatedSince
 select users.user_id as "user_id", "profiles"."displayname" as "display_name", "profiles"."avatar_url" from "users" left join "profiles" on "profiles"."user_id" = "users"."user_id" left join "user_directory" on "user_directory"."user_id" = "users"."user_id" where (user_directory.user_id IS NULL OR COALESCE(user_directory.display_name, '') <> COALESCE(profiles.displayname, '') OR COALESCE(user_directory.avatar_url, '') <> COALESCE(profiles.avatar_url, '')) and "users"."created_ts" >= ? limit ?;
-
--- userDirectory.set
-insert into "user_directory" ("user_id", "display_name", "avatar_url") values (?, ?, ?) on conflict ("user_id") do update set "display_name" = "excluded"."display_name", "avatar_url" = "excluded"."avatar_url";
