@@ -16,6 +16,7 @@ import type { RoomEvent } from './event.ts'
 import { hashedEventId, sha256 } from './hash.ts'
 import { checkField, fitsEvent, maxAuthEvents, maxEventBytes, maxFieldBytes, maxPrevEvents } from './limits.ts'
 import { redactContent } from './redact.ts'
+import { stickyField } from './sticky.ts'
 
 /** Who signs: this server under its name with its key. */
 export interface EventSigner {
@@ -34,6 +35,8 @@ export interface EventDraft {
   readonly stateKey?: string
   /** What a redaction redacts; it is put where the room version keeps it. */
   readonly redacts?: EventId
+  /** How long it is to be sticky, in ms, at most `longestStickyMs`. */
+  readonly stickyMs?: number
   /** Milliseconds since 1970. */
   readonly originServerTs: number
   /** Needed in room versions 1 and 2, ignored from 3 on: `$<random>:<server>`. */
@@ -66,6 +69,8 @@ interface Fields {
   /** `origin_server_ts` and `prev_events`. */
   readonly previous: string
   readonly redacts: string
+  /** Only what redaction leaves is signed, so this is not. */
+  readonly sticky: string
   /** `room_id` and `sender`. */
   readonly sender: string
   /** `state_key`, `type` and the closing brace. */
@@ -82,14 +87,14 @@ export function buildEvent(version: RoomVersion, draft: EventDraft, place: Event
   const isHashedCreate = version.roomIdIsCreateHash && draft.type === 'm.room.create' && draft.stateKey === ''
   const content = contentOf(version, draft)
   const fields = encodeFields(version, draft, place, content, isHashedCreate)
-  const { auth, depth, previous, redacts, sender, type } = fields
-  const hash = sha256(`${auth}${fields.content}${depth}${previous}${redacts}${sender}${type}`, 'base64')
+  const { auth, depth, previous, redacts, sender, sticky, type } = fields
+  const hash = sha256(`${auth}${fields.content}${depth}${sticky}${previous}${redacts}${sender}${type}`, 'base64')
   const hashes = `"hashes":{"sha256":"${hash}"},`
   // what is signed is also what the reference hash covers
   const signedText = `${auth}${fields.redactedContent}${depth}${hashes}${previous}${sender}${type}`
   const signature = signer.key.sign(signedText)
   const signatures = `"signatures":{${canonicalString(signer.serverName)}:{"${signer.key.keyId}":"${signature}"}},`
-  const json = `${auth}${fields.content}${depth}${hashes}${previous}${redacts}${sender}${signatures}${type}`
+  const json = `${auth}${fields.content}${depth}${hashes}${sticky}${previous}${redacts}${sender}${signatures}${type}`
   if (!fitsEvent(json)) throw refuse('M_TOO_LARGE', `The event is larger than ${maxEventBytes} bytes; send less at once`)
   const eventId = version.eventIds === 'field' ? requireEventId(draft) : hashedEventId(version, signedText)
   const roomId = isHashedCreate ? roomIdOfCreate(eventId) : requireRoomId(draft)
@@ -108,6 +113,7 @@ export function buildEvent(version: RoomVersion, draft: EventDraft, place: Event
   if (redacts !== '' && draft.redacts !== undefined) pdu['redacts'] = draft.redacts
   if (!isHashedCreate) pdu['room_id'] = roomId
   if (draft.stateKey !== undefined) pdu['state_key'] = draft.stateKey
+  if (draft.stickyMs !== undefined) pdu[stickyField] = { duration_ms: draft.stickyMs }
   const event: RoomEvent = {
     eventId,
     roomId,
@@ -164,6 +170,7 @@ function encodeFields(version: RoomVersion, draft: EventDraft, place: EventPlace
     depth: `"depth":${place.depth},${eventId}`,
     previous: `"origin_server_ts":${draft.originServerTs},"prev_events":${referencesText(version, place, place.prevEventIds)},`,
     redacts: version.redactsInContent || draft.redacts === undefined ? '' : `"redacts":${canonicalString(draft.redacts)},`,
+    sticky: draft.stickyMs === undefined ? '' : `"${stickyField}":{"duration_ms":${draft.stickyMs}},`,
     sender: `${roomId}"sender":${canonicalString(draft.sender)},`,
     type: `${stateKey}"type":${canonicalString(draft.type)}}`,
   }

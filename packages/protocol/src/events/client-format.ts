@@ -9,6 +9,7 @@ import { own } from '../json/json.ts'
 import type { RoomVersion } from '../rooms/versions.ts'
 import type { RoomEvent } from './event.ts'
 import { redactContent } from './redact.ts'
+import { stickyField, stickyMsOf } from './sticky.ts'
 
 /**
  * The client format of an event, without `unsigned`.
@@ -56,6 +57,8 @@ function clientContent(version: RoomVersion, event: RoomEvent): JsonObject {
 
 function format(event: RoomEvent, content: JsonObject, redacts: string | undefined, withRoomId: boolean): string {
   let text = `{"content":${JSON.stringify(content)},"event_id":${canonicalString(event.eventId)},"origin_server_ts":${event.originServerTs}`
+  const stickyMs = stickyMsOf(event.pdu)
+  if (stickyMs !== undefined) text += `,"${stickyField}":{"duration_ms":${stickyMs}}`
   if (redacts !== undefined && event.type === 'm.room.redaction') text += `,"redacts":${canonicalString(redacts)}`
   if (withRoomId) text += `,"room_id":${canonicalString(event.roomId)}`
   text += `,"sender":${canonicalString(event.sender)}`

@@ -32,6 +32,7 @@ import { composeRetention } from './compose-retention.ts'
 import { composeRooms } from './compose-rooms.ts'
 import { composeSearch } from './compose-search.ts'
 import { composeTransactions } from './compose-transactions.ts'
+import { composeStickyEvents } from './compose-sticky-events.ts'
 import { composeSync } from './compose-sync.ts'
 import { AutoJoin, type AutoJoinRules } from '#features/registration/auto-join.ts'
 import { parsePos, parseSyncToken } from '#features/sync/sync.ts'
@@ -129,8 +130,9 @@ export async function compose({ loaded, ...outside }: ComposeInputs) {
   identity.consent.onFirstGiven((account) => autoJoin.consented(account))
   identity.accounts.afterDeactivation((userId) => roomSlices.membership.leaveAll(userId))
   await identity.accounts.resume()
+  const stickyEvents = await composeStickyEvents({ ...inputs, engine, stack })
   const syncs = await composeSync({
-    ...inputs, caches, stack, logger: inputs.logger('synapse.handlers.sync'), ...engine, ...identity, ...encryption, ...personal, ...roomSlices,
+    ...inputs, caches, stack, stickyEvents, logger: inputs.logger('synapse.handlers.sync'), ...engine, ...identity, ...encryption, ...personal, ...roomSlices,
     related: finding.relations, isPublished: (room) => finding.directory.isPublished(room.id),
   })
 
@@ -152,6 +154,7 @@ export async function compose({ loaded, ...outside }: ComposeInputs) {
     serverNotices,
     consentNotices,
     ...syncs,
+    stickyEvents,
     media,
     mediaRetention,
     ...composeRendezvous(inputs),

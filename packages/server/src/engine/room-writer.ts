@@ -39,6 +39,8 @@ export interface Proposal {
   readonly stateKey?: string
   /** What a redaction redacts. */
   readonly redacts?: EventId
+  /** How long it is to be sticky, in ms. */
+  readonly stickyMs?: number
   /** Milliseconds since 1970, where not now (application services). */
   readonly originServerTs?: number
 }

@@ -23,10 +23,11 @@ import { roomPurging } from './migrations/0019-room-purging.ts'
 import { transactions } from './migrations/0020-transactions.ts'
 import { strippedStates } from './migrations/0021-stripped-states.ts'
 import { deviceEdus } from './migrations/0022-device-edus.ts'
+import { stickyEvents } from './migrations/0023-sticky-events.ts'
 
 export const migrations: readonly Migration[] = [
   rooms, accounts, keys, accountData, messages, media, directory, consumers, toDeviceInboxes, slidingSync, search, threadSubscriptions,
-  keyBackupByRoom, delayedEvents, federation, consent, roomRoots, remoteMedia, roomPurging, transactions, strippedStates, deviceEdus,
+  keyBackupByRoom, delayedEvents, federation, consent, roomRoots, remoteMedia, roomPurging, transactions, strippedStates, deviceEdus, stickyEvents,
 ]
 
 /** The background updates of all migrations. */

@@ -76,6 +76,7 @@ export interface DelayedEventsTable {
   finalised_ts: number | null
   event_id: EventId | null
   error: string | null
+  sticky_ms: number | null
 }
 
 export interface DestinationPositionsTable {
@@ -514,6 +515,13 @@ export interface StateNodesTable {
   content: Uint8Array
 }
 
+export interface StickyEventsTable {
+  event_nid: number
+  room_nid: number
+  stream_ordering: number
+  expires_ts: number
+}
+
 export interface StrippedStatesTable {
   event_nid: number
   state_json: string
@@ -728,6 +736,7 @@ export interface Tables {
   sliding_sync_connections: SlidingSyncConnectionsTable
   sliding_sync_positions: SlidingSyncPositionsTable
   state_nodes: StateNodesTable
+  sticky_events: StickyEventsTable
   stripped_states: StrippedStatesTable
   thread_subscriptions: ThreadSubscriptionsTable
   threads: ThreadsTable

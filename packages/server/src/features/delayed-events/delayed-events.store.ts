@@ -49,7 +49,7 @@ export class DelayedEventsStore {
     this.#next = prepare('delayedEvents.next', () => events.select((eb) => eb.fn.min('send_ts').as('send_ts')))
     this.#insert = prepare('delayedEvents.insert', (row) => db.insertInto('delayed_events').values({
       delay_id: row.delay_id, user_id: row.user_id, device_id: row.device_id, txn_key: row.txn_key, room_nid: row.room_nid, event_type: row.event_type,
-      state_key: row.state_key, content: row.content, delay_ms: row.delay_ms, running_since: row.running_since, send_ts: row.send_ts,
+      state_key: row.state_key, content: row.content, sticky_ms: row.sticky_ms, delay_ms: row.delay_ms, running_since: row.running_since, send_ts: row.send_ts,
       finalised_ts: row.finalised_ts, event_id: row.event_id, error: row.error,
     }))
     this.#restart = prepare('delayedEvents.restart', ({ delayId, now }) =>

@@ -65,7 +65,7 @@ export class DelayedEvents implements RoomPurgeParticipant {
     const now = clock.now()
     const row: DelayedEventRow = {
       delay_id: `delay_${randomBytes(18).toString('base64url')}`, user_id: requester.userId, device_id: requester.deviceId ?? null, txn_key: txnKey ?? null,
-      room_nid: room.nid, event_type: event.type, state_key: event.stateKey ?? null, content: JSON.stringify(event.content),
+      room_nid: room.nid, event_type: event.type, state_key: event.stateKey ?? null, content: JSON.stringify(event.content), sticky_ms: event.stickyMs ?? null,
       delay_ms: delayMs, running_since: now, send_ts: now + delayMs, finalised_ts: null, event_id: null, error: null,
     }
     try {

@@ -133,7 +133,7 @@ export class DelayedSending {
       tx.afterCommit(() => states.remove(row.delay_id))
     }
     const { event_type: type, state_key: stateKey } = row
-    if (stateKey === null) await messages.send(requester, roomId, { type, content, txnId: undefined }, finalise)
+    if (stateKey === null) await messages.send(requester, roomId, { type, content, txnId: undefined, stickyMs: row.sticky_ms ?? undefined }, finalise)
     else await messages.setState(requester, roomId, { type, stateKey, content }, finalise)
   }
 

@@ -28,11 +28,11 @@ const served = [
 const experimental: Readonly<Record<string, string>> = {
   'org.matrix.msc3026.busy_presence': 'msc3026_enabled', 'fi.mau.msc2815': 'msc2815_enabled', 'org.matrix.msc3874': 'msc3874_enabled',
   'org.matrix.msc3912': 'msc3912_enabled', 'org.matrix.msc3391': 'msc3391_enabled', 'com.beeper.msc4169': 'msc4169_enabled',
-  'org.matrix.msc4143': 'msc4143_enabled', 'org.matrix.msc4306': 'msc4306_enabled',
+  'org.matrix.msc4143': 'msc4143_enabled', 'org.matrix.msc4306': 'msc4306_enabled', 'org.matrix.msc4354': 'msc4354_enabled',
 }
 const absent = [
   'org.matrix.msc3773', 'org.matrix.msc3881', 'org.matrix.msc4069', 'org.matrix.msc4028', 'org.matrix.msc4155',
-  'org.matrix.msc4262', 'org.matrix.msc4354', 'org.matrix.msc4429', 'uk.timedout.msc4491.create_room_invite_reasons', 'com.beeper.msc4446',
+  'org.matrix.msc4262', 'org.matrix.msc4429', 'uk.timedout.msc4491.create_room_invite_reasons', 'com.beeper.msc4446',
   'io.element.msc4502',
 ]
 

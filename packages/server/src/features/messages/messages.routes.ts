@@ -1,5 +1,6 @@
 /** Endpoints that send events. */
 import { Type, type Static } from 'typebox'
+import { longestStickyMs } from '@myelin/protocol/events/sticky.ts'
 import { endpoint } from '#platform/http/endpoint.ts'
 import { EventIdParam, JsonObjectSchema, RoomIdParam } from '#platform/http/schemas.ts'
 import type { Requester } from '#platform/http/requester.ts'
@@ -19,22 +20,27 @@ interface DelayedSchedule {
 interface Needs {
   readonly messages: Messages
   readonly delayedEvents: DelayedSchedule
+  readonly stickyEvents: { readonly enabled: boolean }
 }
 
 /** With a delay, in ms, the event is sent later (MSC4140). */
 const delay = 'org.matrix.msc4140.delay'
 const delayQuery = Type.Object({ [delay]: Type.Optional(Type.Integer()) })
+/** How long the event is sticky, in ms (MSC4354). */
+const stickiness = 'org.matrix.msc4354.sticky_duration_ms'
+const sendQuery = Type.Object({ ...delayQuery.properties, [stickiness]: Type.Optional(Type.Integer({ minimum: 0, maximum: longestStickyMs })) })
 
 const send = endpoint({
   id: 'sendMessage', servlet: 'RoomSendEventRestServlet', method: 'PUT', base: 'client', versions, path: '/rooms/:roomId/send/:eventType/:txnId',
   spec: `${anchor}put_matrixclientv3roomsroomidsendeventtypetxnid`, auth: 'guest', limit: { rc: 'rc_message', by: 'service' }, role: 'generic', shard: 'roomId',
-  suspendedRefused: true, params: Type.Object({ roomId: RoomIdParam, eventType: Type.String(), txnId: Type.String() }), query: delayQuery, body: JsonObjectSchema,
+  suspendedRefused: true, params: Type.Object({ roomId: RoomIdParam, eventType: Type.String(), txnId: Type.String() }), query: sendQuery, body: JsonObjectSchema,
   errors: ['M_FORBIDDEN', 'M_NOT_FOUND', 'M_TOO_LARGE', 'M_BAD_JSON', 'M_DUPLICATE_ANNOTATION', 'M_LIMIT_EXCEEDED', 'M_INVALID_PARAM', 'M_UNKNOWN'],
-  handler: async ({ messages, delayedEvents }: Needs, { requester, params, query, body }) => {
+  handler: async ({ messages, delayedEvents, stickyEvents }: Needs, { requester, params, query, body }) => {
     const { eventType: type, txnId } = params
     const delayMs = query[delay]
-    if (delayMs !== undefined) return { delay_id: await delayedEvents.schedule(requester, params.roomId, { type, stateKey: undefined, content: body, txnId }, delayMs) }
-    return { event_id: await messages.send(requester, params.roomId, { type, txnId, content: body }) }
+    const message = { type, txnId, content: body, stickyMs: stickyEvents.enabled ? query[stickiness] : undefined }
+    if (delayMs !== undefined) return { delay_id: await delayedEvents.schedule(requester, params.roomId, { ...message, stateKey: undefined }, delayMs) }
+    return { event_id: await messages.send(requester, params.roomId, message) }
   },
 })
 

@@ -65,6 +65,8 @@ export interface Message {
   readonly content: JsonObject
   /** Undefined where the client gives none, and a repetition is another event. */
   readonly txnId: string | undefined
+  /** How long it is to be sticky, in ms (MSC4354). */
+  readonly stickyMs?: number | undefined
 }
 
 /** An event to be sent later; a repetition is the same event as with `Message`. */
@@ -108,14 +110,14 @@ export class Messages {
    */
   async send(requester: Requester, roomId: RoomId, message: Message, also?: AlongWithEvent): Promise<EventId> {
     const room = await this.#needs.rooms.require(roomId)
-    const { type, content } = message
+    const { type, content, stickyMs } = message
     if (type === 'm.room.redaction') return this.#redactBySend(requester, room, message, also)
     assertLeadsElsewhere(room, type, content)
     return this.#once(requester, room, 'send', message.txnId, also, async (extra) => {
       this.#charge(requester, 'rc_message')
       this.#needs.activity.active(requester.userId, requester.deviceId)
       if (Object.hasOwn(content, 'm.relates_to')) await this.#needs.relationPolicy.assertMaySend(room, requester.userId, type, content)
-      return this.#propose(room, [{ type, sender: requester.userId, content }], extra)
+      return this.#propose(room, [{ type, sender: requester.userId, content, ...(stickyMs === undefined ? {} : { stickyMs }) }], extra)
     })
   }
 

@@ -16,7 +16,7 @@ const hourMs = 3_600_000
 const dayMs = 24 * hourMs
 const config = `forgotten_room_retention_period: 7d
 max_event_delay_duration: 30d
-experimental_features: {msc4306_enabled: true}
+experimental_features: {msc4306_enabled: true, msc4354_enabled: true}
 room_list_publication_rules: [{action: allow}]
 `
 const at = (room: string, path: string): string => `/rooms/${encodeURIComponent(room)}${path}`

@@ -60,9 +60,10 @@ export class RoomSections {
       needed: [...(isFull ? [context.userId] : []), ...(summary?.heroes ?? [])],
     })
     this.#states.noteTimeline(context, room, timeline)
+    const sticky = await this.#sticky(context, room, timeline, isNew)
     const ephemeral = await this.#ephemeral(context, change, isNew)
     const accountData = await this.#accountData(context, change, isNew)
-    if (!isFull && !timeline.limited && timeline.shown.length + state.length + ephemeral.length + accountData.length === 0) return undefined
+    if (!isFull && !timeline.limited && timeline.shown.length + state.length + sticky.length + ephemeral.length + accountData.length === 0) return undefined
     const members = [
       this.#timelineText(context, timeline, await this.#format(context, timeline.shown), isNew && context.since !== undefined),
       `"${context.stateAfter ?? 'state'}":{"events":[${(await this.#format(context, state.map((event) => ({ event })))).join(',')}]}`,
@@ -70,8 +71,19 @@ export class RoomSections {
       `"ephemeral":{"events":[${ephemeral.join(',')}]}`,
       await this.#unread(context, room),
     ]
+    if (sticky.length > 0) members.push(`"msc4354_sticky":{"events":[${sticky.join(',')}]}`)
     if (summary) members.push(`"summary":${summary.json}`)
     return `{${members.join(',')}}`
+  }
+
+  /** Sticky events that came since the token, or that there are where the room is new, and that the timeline does not show. */
+  async #sticky(context: SyncContext, room: Room, timeline: Timeline, isNew: boolean): Promise<readonly string[]> {
+    const found = this.#sources.stickyEvents.between(room.nid, isNew ? 0 : (context.since?.events ?? 0), context.upTo.events)
+    if (found.length === 0) return []
+    const shown = new Set(timeline.shown.map(({ event }) => event.nid))
+    const events = await this.#sources.events.byNids(found.map(({ nid }) => nid).filter((nid) => !shown.has(nid)))
+    const wanted = [...events.values()].filter((event) => !event.redactedBecause && !context.ignored.has(event.event.sender))
+    return this.#format(context, wanted.map((event) => ({ event })))
   }
 
   /** A room that the user has left, or was banned from, up to that moment. */

@@ -15,6 +15,7 @@ import type { Visibility } from '#engine/visibility.ts'
 import type { AccountData } from '#features/account-data/account-data.ts'
 import type { Presence } from '#features/presence/presence.ts'
 import type { Receipts } from '#features/receipts/receipts.ts'
+import type { StickyEvents } from '#features/sticky-events/sticky-events.ts'
 import type { ThreadSubscriptions } from '#features/thread-subscriptions/thread-subscriptions.ts'
 import type { Typing } from '#features/typing/typing.ts'
 import type { CacheBudget } from '#platform/cache/cache.ts'
@@ -106,6 +107,7 @@ export interface SyncSources {
   readonly typing: Pick<Typing, 'stream' | 'inRoom'>
   readonly presence: Pick<Presence, 'stream' | 'enabled' | 'syncing' | 'get' | 'getMany' | 'mayBeSeen' | 'changesSince' | 'content'>
   readonly threadSubscriptions: Pick<ThreadSubscriptions, 'stream' | 'enabled' | 'page'>
+  readonly stickyEvents: Pick<StickyEvents, 'enabled' | 'between'>
   readonly toDevice: ToDeviceSource
   readonly deviceLists: DeviceListSource
   readonly keys: KeySource

@@ -127,7 +127,7 @@ update "delayed_events" set "send_ts" = $1, "finalised_ts" = $2, "event_id" = $3
 delete from "delayed_events" where "finalised_ts" < $1;
 
 -- delayedEvents.insert
-insert into "delayed_events" ("delay_id", "user_id", "device_id", "txn_key", "room_nid", "event_type", "state_key", "content", "delay_ms", "running_since", "send_ts", "finalised_ts", "event_id", "error") values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14);
+insert into "delayed_events" ("delay_id", "user_id", "device_id", "txn_key", "room_nid", "event_type", "state_key", "content", "sticky_ms", "delay_ms", "running_since", "send_ts", "finalised_ts", "event_id", "error") values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15);
 
 -- delayedEvents.next
 select min("send_ts") as "send_ts" from "delayed_events";
@@ -839,6 +839,15 @@ select * from "state_nodes" where "node_id" = ANY($1);
 
 -- state.unsetCurrent
 delete from "current_state" where "room_nid" = $1 and "type_nid" = $2 and "state_key_nid" = $3;
+
+-- stickyEvents.delete
+delete from "sticky_events" where "event_nid" = ANY($1);
+
+-- stickyEvents.expire
+delete from "sticky_events" where "expires_ts" <= $1;
+
+-- stickyEvents.unexpired
+select * from "sticky_events" where "expires_ts" > $1 order by "stream_ordering";
 
 -- strippedStates.delete
 delete from "stripped_states" where "event_nid" = ANY($1);

@@ -127,7 +127,7 @@ update "delayed_events" set "send_ts" = ?, "finalised_ts" = ?, "event_id" = ?, "
 delete from "delayed_events" where "finalised_ts" < ?;
 
 -- delayedEvents.insert
-insert into "delayed_events" ("delay_id", "user_id", "device_id", "txn_key", "room_nid", "event_type", "state_key", "content", "delay_ms", "running_since", "send_ts", "finalised_ts", "event_id", "error") values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+insert into "delayed_events" ("delay_id", "user_id", "device_id", "txn_key", "room_nid", "event_type", "state_key", "content", "sticky_ms", "delay_ms", "running_since", "send_ts", "finalised_ts", "event_id", "error") values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- delayedEvents.next
 select min("send_ts") as "send_ts" from "delayed_events";
@@ -839,6 +839,15 @@ select * from "state_nodes" where "node_id" IN (SELECT value FROM json_each(?));
 
 -- state.unsetCurrent
 delete from "current_state" where "room_nid" = ? and "type_nid" = ? and "state_key_nid" = ?;
+
+-- stickyEvents.delete
+delete from "sticky_events" where "event_nid" IN (SELECT value FROM json_each(?));
+
+-- stickyEvents.expire
+delete from "sticky_events" where "expires_ts" <= ?;
+
+-- stickyEvents.unexpired
+select * from "sticky_events" where "expires_ts" > ? order by "stream_ordering";
 
 -- strippedStates.delete
 delete from "stripped_states" where "event_nid" IN (SELECT value FROM json_each(?));

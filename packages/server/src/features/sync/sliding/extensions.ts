@@ -2,14 +2,16 @@
  * What a client asks for beside rooms: messages to its device, keys, account data, receipts, typing.
  *
  * Spec: MSC3884 (`e2ee`), MSC3885 (`to_device`), MSC3959 (`account_data`), MSC3960 (`receipts`), MSC4508 (`typing` and what they have in common),
- * MSC4308 (`thread_subscriptions`).
+ * MSC4308 (`thread_subscriptions`), MSC4480 (`sticky_events`).
  */
 import { refuse } from '@myelin/protocol/errors.ts'
 import type { Membership } from '#engine/memberships.ts'
 import type { StoredEvent } from '#engine/stored-event.ts'
 import { accountScope, type AccountDataEntry } from '#features/account-data/account-data.ts'
 import { receiptContent, type Receipt } from '#features/receipts/receipts.ts'
+import type { StickyEvent } from '#features/sticky-events/sticky-events.ts'
 import { accountDataEvents } from '../room-sections.ts'
+import { pastMembership } from '../past-memberships.ts'
 import { sharingSince } from '../sharing.ts'
 import type { SyncSources } from '../sources.ts'
 import type { SyncParts } from '../sync-parts.ts'
@@ -69,7 +71,7 @@ export class Extensions {
   }
 
   async of(context: ExtensionContext): Promise<ExtensionResults> {
-    return joined([await this.ofDevice(context), await this.#accountData(context), await this.#receipts(context), this.#typing(context), await this.#threadSubscriptions(context)])
+    return joined([await this.ofDevice(context), await this.#accountData(context), await this.#receipts(context), this.#typing(context), await this.#threadSubscriptions(context), await this.#stickyEvents(context)])
   }
 
   /** What concerns the device alone: its messages and keys. */
@@ -181,6 +183,35 @@ export class Extensions {
     return { members: [`"io.element.msc4308.thread_subscriptions":{${[...members, ...more].join(',')}}`], hasNews: true }
   }
 
+  /** Oldest first, so that the client can go on where it stopped; of rooms that the user has joined since, all. */
+  async #stickyEvents({ request: { userId, deviceId, extensions: { stickyEvents: wish } }, upTo, wanted, told, ignored }: ExtensionContext): Promise<ExtensionResults> {
+    const { stickyEvents, events, clientEvents } = this.#sources
+    if (!wish || !stickyEvents.enabled) return nothing
+    const since = Math.min(readSince(wish.since, 'sticky_events'), upTo.events)
+    const joined: StickyEvent[] = []
+    const recent: StickyEvent[] = []
+    for (const { membership } of wanted.values()) {
+      if (membership.membership !== 'join') continue
+      const found = stickyEvents.between(membership.room.nid, 0, upTo.events)
+      if (found.length === 0) continue
+      const isNew = since > 0 && membership.streamOrdering > since && (await pastMembership(this.#sources, membership, since)).membership !== 'join'
+      if (isNew) joined.push(...found)
+      else recent.push(...found.filter(({ place }) => place > since))
+    }
+    const page = recent.sort((a, b) => a.place - b.place).slice(0, wish.limit)
+    if (page.length + joined.length === 0) return nothing
+    const next = page.length < recent.length ? (page.at(-1)?.place ?? upTo.events) : upTo.events
+    const inTimelines = new Set([...told.values()].flatMap(({ timeline }) => timeline.map((event) => event.nid)))
+    const found = await events.byNids([...joined, ...page].map(({ nid }) => nid).filter((nid) => !inTimelines.has(nid)))
+    const shown = [...found.values()].filter((event) => !event.redactedBecause && !ignored.has(event.event.sender))
+    const rooms: string[] = []
+    for (const [room, own] of Map.groupBy(shown, (event) => event.room)) {
+      const texts = await clientEvents.format({ userId, deviceId }, own.map((event) => ({ event })), { roomId: false })
+      rooms.push(`${JSON.stringify(room.id)}:{"events":[${texts.join(',')}]}`)
+    }
+    return { members: [`"org.matrix.msc4354.sticky_events":{"next_batch":"${next}","rooms":{${rooms.join(',')}}}`], hasNews: true }
+  }
+
   #typing(context: ExtensionContext): ExtensionResults {
     const { request, since, upTo, told, ignored } = context
     const { typing } = this.#sources
@@ -224,9 +255,9 @@ function markMissed({ draft }: ExtensionContext, kind: Kind, inScope: ReadonlySe
   }
 }
 
-/** Position in the token of the extension for messages. @throws M_INVALID_PARAM */
-function readSince(since: string | undefined): number {
+/** Position in the token of an extension. @throws M_INVALID_PARAM */
+function readSince(since: string | undefined, extension = 'to_device'): number {
   if (since === undefined || since === '') return 0
-  if (!/^\d{1,15}$/.test(since)) throw refuse('M_INVALID_PARAM', 'The field since of to_device must be a next_batch that the extension gave.')
+  if (!/^\d{1,15}$/.test(since)) throw refuse('M_INVALID_PARAM', `The field since of ${extension} must be a next_batch that the extension gave.`)
   return Number(since)
 }

@@ -1,7 +1,7 @@
 /**
  * A request of simplified sliding sync: its schema, and the form in which it is worked on.
  *
- * Spec: MSC4186, "Request Body"; MSC3884, MSC3885, MSC3959, MSC3960, MSC4508, MSC4308 for the extensions.
+ * Spec: MSC4186, "Request Body"; MSC3884, MSC3885, MSC3959, MSC3960, MSC4508, MSC4308, MSC4480 for the extensions.
  */
 import { Type, type Static } from 'typebox'
 import { refuse } from '@myelin/protocol/errors.ts'
@@ -55,6 +55,7 @@ const ExtensionsSchema = Type.Object({
   receipts: Type.Optional(Type.Object(roomScope)),
   typing: Type.Optional(Type.Object(roomScope)),
   'io.element.msc4308.thread_subscriptions': Type.Optional(Type.Object({ enabled: optionalBoolean, limit: Type.Optional(Index) })),
+  'org.matrix.msc4354.sticky_events': Type.Optional(Type.Object({ enabled: optionalBoolean, since: Type.Optional(Type.String()), limit: Type.Optional(Index) })),
 })
 
 /** The body of a request. */
@@ -97,6 +98,7 @@ export interface ExtensionWishes {
   readonly receipts: RoomScope | undefined
   readonly typing: RoomScope | undefined
   readonly threadSubscriptions: { readonly limit: number } | undefined
+  readonly stickyEvents: { readonly since: string | undefined; readonly limit: number } | undefined
 }
 
 /** A request. */
@@ -119,6 +121,7 @@ export interface SlidingRequest {
 const mostMessages = 100
 const defaultMessages = 100
 const mostSubscriptions = 100
+const mostSticky = 100
 
 /**
  * Reads a request.
@@ -160,12 +163,14 @@ function rangesOf(list: Static<typeof ListSchema>): [number, number][] | undefin
 function extensionsOf(wanted: Static<typeof ExtensionsSchema>): ExtensionWishes {
   const { to_device: toDevice, e2ee, account_data: accountData, receipts, typing } = wanted
   const threads = wanted['io.element.msc4308.thread_subscriptions']
+  const sticky = wanted['org.matrix.msc4354.sticky_events']
   return {
     toDevice: toDevice?.enabled ? { since: toDevice.since, limit: Math.max(1, Math.min(toDevice.limit ?? defaultMessages, mostMessages)) } : undefined,
     e2ee: e2ee?.enabled === true,
     accountData: scopeOf(accountData),
     receipts: scopeOf(receipts),
     typing: scopeOf(typing),
+    stickyEvents: sticky?.enabled ? { since: sticky.since, limit: Math.max(1, Math.min(sticky.limit ?? mostSticky, mostSticky)) } : undefined,
     threadSubscriptions: threads?.enabled ? { limit: Math.max(1, Math.min(threads.limit ?? mostSubscriptions, mostSubscriptions)) } : undefined,
   }
 }
