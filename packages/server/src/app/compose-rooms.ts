@@ -20,7 +20,7 @@ import type { RoomAliases } from '#features/rooms/room-aliases.ts'
 import { RoomReading } from '#features/rooms/room-reading.ts'
 import { IdentityServers } from '#features/third-party-invites/identity-server.ts'
 import { ThirdPartyInvites } from '#features/third-party-invites/third-party-invites.ts'
-import { CarriedSettings } from '#features/upgrades/carried-settings.ts'
+import { CarriedSettings, type DirectoryMoves } from '#features/upgrades/carried-settings.ts'
 import type { CacheBudget } from '#platform/cache/cache.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Database } from '#platform/db/database.ts'
@@ -55,7 +55,7 @@ interface Inputs {
   readonly accounts: Accounts
   readonly logger: (name: string) => Logger
   readonly activity: Activity
-  readonly aliases: RoomAliases & AliasResolver
+  readonly aliases: RoomAliases & AliasResolver & DirectoryMoves
   readonly relations: RelationPolicy & RelatedEvents
   /** Place in the events stream of a token of `/sync`. */
   readonly syncPosition: (token: string) => number | undefined
@@ -67,7 +67,7 @@ export async function composeRooms(inputs: Inputs) {
   const { config, engine, limits, accountData, profiles, aliases, relations, stack, syncPosition } = inputs
   const { memberships, writer, rooms, events, clientEvents, states } = engine
   const invitePermission = new InvitePermission({ settings: accountData, isLocal: (userId) => memberships.isLocal(userId) })
-  const carriedSettings = new CarriedSettings({ ...engine, accountData, pushRules: inputs.pushRules })
+  const carriedSettings = new CarriedSettings({ ...engine, database: inputs.database, directory: aliases, accountData, pushRules: inputs.pushRules })
   const prejoinState = new PrejoinState({ database: inputs.database, states, clientEvents, types: prejoinTypes(config) })
   engine.purging.addParticipant(prejoinState)
   const restrictedJoins = new RestrictedJoins(engine)

@@ -9,8 +9,8 @@ import { exchanged, federatingServer } from '../kit/federating-server.ts'
 import { membersOf, roomPath as room, syncedRooms, textsOf as texts } from '../kit/room-views.ts'
 import { send as say } from '../kit/syncing.ts'
 
-async function pair(t: TestContext, create: object = {}) {
-  const [here, there] = [await federatingServer(t), await federatingServer(t)]
+async function pair(t: TestContext, create: object = {}, config = '') {
+  const [here, there] = [await federatingServer(t, { config }), await federatingServer(t, { config })]
   const [alice, bob] = [await here.register('alice'), await there.register('bob')]
   const id = String((await alice.post('/createRoom', { preset: 'public_chat', room_alias_name: 'lobby', ...create }).ok())['room_id'])
   return { here, there, alice, bob, id, alias: `#lobby:${here.serverName}`, exchange: () => exchanged(here, there) }
@@ -111,6 +111,26 @@ test('nobody from outside ends an invite', async (t) => {
   const { pdus } = await remote.send(there, 'PUT', '/_matrix/federation/v1/send/1', { origin: remote.serverName, origin_server_ts: 1, pdus: [event.pdu] }).ok()
   assert.deepEqual(pdus, { [event.eventId]: { error: 'This server is not in the room.' } })
   assert.deepEqual(Object.keys(await syncedRooms(bob, 'invite')), [id])
+})
+
+test('aliases and the listing of a room at one server lead to its replacement, which another server has made', async (t) => {
+  const { here, there, alice, bob, id, alias, exchange } = await pair(
+    t, { visibility: 'public', power_level_content_override: { users_default: 100 } }, 'room_list_publication_rules: [{action: allow}]\n',
+  )
+  await bob.post(`/join/${encodeURIComponent(alias)}`, {}).ok()
+  const own = `/directory/room/${encodeURIComponent(`#theirs:${there.serverName}`)}`
+  await bob.put(own, { room_id: id }).ok()
+  await bob.put(`/directory/list/room/${encodeURIComponent(id)}`, { visibility: 'public' }).ok()
+  const replacement = String((await alice.post(`${room(id)}/upgrade`, { new_version: '11' }).ok())['replacement_room'])
+  await exchange()
+  assert.equal((await bob.get(own).ok())['room_id'], id)
+  await bob.post(`/join/${encodeURIComponent(replacement)}?via=${here.serverName}`, {}).ok()
+  assert.equal((await bob.get(own).ok())['room_id'], replacement)
+  for (const client of [alice, bob]) {
+    const { chunk } = await client.get('/publicRooms').ok()
+    assert.ok(Array.isArray(chunk))
+    assert.deepEqual(chunk.map((entry) => entry.room_id), [replacement])
+  }
 })
 
 test('a user who may not be invited is not', async (t) => {

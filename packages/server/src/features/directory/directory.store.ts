@@ -21,6 +21,7 @@ export class DirectoryStore {
   readonly #publish: Prepared<RoomPublicationsTable, unknown>
   readonly #withdraw: Prepared<{ roomNid: number; networkId: string }, unknown>
   readonly #movePublications: Prepared<{ from: number; to: number }, unknown>
+  readonly #withdrawAll: Prepared<{ roomNid: number }, unknown>
   readonly #deleteAliases = new PagedDelete('directory.deleteAliases', 'room_aliases', 'room_nid', ['alias'])
   readonly #deletePublications = new PagedDelete('directory.deletePublications', 'room_publications', 'room_nid', ['network_id'])
 
@@ -45,7 +46,8 @@ export class DirectoryStore {
     this.#withdraw = prepare('directory.withdraw', ({ roomNid, networkId }) =>
       db.deleteFrom('room_publications').where('room_nid', '=', roomNid).where('network_id', '=', networkId))
     this.#movePublications = prepare('directory.movePublications', ({ from, to }) =>
-      db.updateTable('room_publications').set({ room_nid: to }).where('room_nid', '=', from))
+      db.updateTable('room_publications').set({ room_nid: to }).where('room_nid', '=', from).where('network_id', 'not in', publications.select('network_id').where('room_nid', '=', to)))
+    this.#withdrawAll = prepare('directory.withdrawAll', ({ roomNid }) => db.deleteFrom('room_publications').where('room_nid', '=', roomNid))
   }
 
   async alias(alias: string): Promise<RoomAliasesTable | undefined> {
@@ -97,7 +99,9 @@ export class DirectoryStore {
     return publications.length === limit || aliases.length === limit
   }
 
+  /** Afterwards the one room is published nowhere, and the other wherever one of them was. */
   async movePublications(tx: Tx, from: number, to: number): Promise<void> {
     await this.#movePublications.run(tx, { from, to })
+    await this.#withdrawAll.run(tx, { roomNid: from })
   }
 }

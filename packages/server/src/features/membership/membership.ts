@@ -32,13 +32,15 @@ export interface InviteFilter {
   assertMayBeInvited(inviter: UserId, invitee: UserId): Promise<void>
 }
 
-/** What happens before a user comes into a room for the first time. */
+/** What happens when a user or this server comes into a room for the first time. */
 export interface RoomSuccession {
   /**
    * Carries what the user has set for the room that this one replaces, if it replaces one.
    * @param before what the user was in the room until now; nothing is carried for those who have been in it
    */
   joining(userId: UserId, room: Room, before: MembershipState | undefined): Promise<void>
+  /** What the directory says of the room that this one replaces, it says of this one, which the server has come into now. */
+  entered(room: Room): Promise<void>
 }
 
 /** Memberships of rooms that this server is not in. */
@@ -175,6 +177,7 @@ export class Membership {
     const own = this.#needs.perRoomProfiles ? content : withoutProfile(content)
     const before = room && (await this.#needs.memberships.of(room, requester.userId))?.membership
     const entered = await this.#needs.elsewhere.join(requester.userId, target.roomId, servers, await this.memberContent(requester.userId, { ...own, membership: 'join' }))
+    await this.#needs.succession.entered(entered)
     await this.#needs.succession.joining(requester.userId, entered, before)
     return entered
   }

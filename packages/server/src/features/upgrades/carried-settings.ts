@@ -1,6 +1,6 @@
 /**
  * What users have set for a room follows them into the room that replaces it: their data of the room (tags among it), its mark as a direct
- * chat, and their push rules about it.
+ * chat, and their push rules about it. What this server's directory says of the room follows as soon as the server is in the replacement.
  *
  * Spec: client-server API, "Room Upgrades": clients and users shall find the new room as they had the old one.
  */
@@ -11,10 +11,19 @@ import type { MembershipState } from '#engine/memberships.ts'
 import type { Room } from '#engine/room.ts'
 import type { RoomWriter } from '#engine/room-writer.ts'
 import type { Rooms } from '#engine/rooms.ts'
+import type { Database, Tx } from '#platform/db/database.ts'
 import { accountScope, storedObject, type AccountData } from '#features/account-data/account-data.ts'
 import type { PushRules } from '#features/push-rules/push-rules.ts'
 
+/** What upgrading changes in the directory. */
+export interface DirectoryMoves {
+  /** Moves aliases and publications of a room. */
+  move(tx: Tx, from: Room, to: Room): Promise<void>
+}
+
 interface Needs {
+  readonly database: Database
+  readonly directory: DirectoryMoves
   readonly rooms: Pick<Rooms, 'get'>
   readonly writer: Pick<RoomWriter, 'view'>
   readonly accountData: Pick<AccountData, 'roomFor' | 'change' | 'globalFor'>
@@ -34,16 +43,28 @@ export class CarriedSettings {
 
   /** Carries the settings of a user of this server who joins a room for the first time, where it replaces another. */
   async joining(userId: UserId, room: Room, before: MembershipState | undefined): Promise<void> {
-    const { writer, rooms } = this.#needs
     if (before !== undefined && before !== 'invite' && before !== 'knock') return
+    const old = await this.#replaced(room)
+    if (old) await this.carry(userId, old, room)
+  }
+
+  /** This server has come into a room by another server: aliases and listing of the room that it replaces are its own now. */
+  async entered(room: Room): Promise<void> {
+    const old = await this.#replaced(room)
+    if (old) await this.#needs.database.transaction((tx) => this.#needs.directory.move(tx, old, room))
+  }
+
+  /** The room that a room replaces, as far as this server knows. */
+  async #replaced(room: Room): Promise<Room | undefined> {
+    const { writer, rooms } = this.#needs
     const create = await (await writer.view(room)).state('m.room.create', '')
     const predecessor = create && own(create.event.content, 'predecessor')
     const oldId = isObject(predecessor) ? own(predecessor, 'room_id') : undefined
     const old = typeof oldId === 'string' ? await rooms.get(oldId) : undefined
-    if (!old) return
+    if (!old) return undefined
     // Anybody can call a room the predecessor of theirs; that it was replaced, only the room itself can say.
     const tombstone = await (await writer.view(old)).state('m.room.tombstone', '')
-    if (contentString(tombstone, 'replacement_room') === room.id) await this.carry(userId, old, room)
+    return contentString(tombstone, 'replacement_room') === room.id ? old : undefined
   }
 
   /** Copies what a user has set for a room to another, where nothing is set yet. */

@@ -18,16 +18,10 @@ import type { Room } from '#engine/room.ts'
 import type { Rooms } from '#engine/rooms.ts'
 import type { Proposal, RoomView, RoomWriter } from '#engine/room-writer.ts'
 import type { StoredEvent } from '#engine/stored-event.ts'
-import type { Tx } from '#platform/db/database.ts'
 import type { Requester } from '#platform/http/requester.ts'
 import type { RateLimits } from '#platform/limits/rate-limits.ts'
+import type { DirectoryMoves } from './carried-settings.ts'
 import { copiedPowerLevels, withFullPower } from './copied-power-levels.ts'
-
-/** What upgrading needs of the directory. */
-export interface DirectoryMoves {
-  /** Moves aliases and publications of a room. */
-  move(tx: Tx, from: Room, to: Room): Promise<void>
-}
 
 /** What upgrading needs of the membership slice. */
 export interface MemberContents {

@@ -229,7 +229,7 @@ select "room_nid" from "room_publications" where "room_nid" = $1 and "network_id
 update "room_aliases" set "room_nid" = $1 where "room_nid" = $2;
 
 -- directory.movePublications
-update "room_publications" set "room_nid" = $1 where "room_nid" = $2;
+update "room_publications" set "room_nid" = $1 where "room_nid" = $2 and "network_id" not in (select "network_id" from "room_publications" where "room_nid" = $3);
 
 -- directory.publish
 insert into "room_publications" ("room_nid", "network_id", "published_ts") values ($1, $2, $3) on conflict do nothing;
@@ -242,6 +242,9 @@ select distinct "room_nid" from "room_publications";
 
 -- directory.withdraw
 delete from "room_publications" where "room_nid" = $1 and "network_id" = $2;
+
+-- directory.withdrawAll
+delete from "room_publications" where "room_nid" = $1;
 
 -- events.byId
 select * from "events" where "event_id" = $1;

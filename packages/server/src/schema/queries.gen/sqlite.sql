@@ -229,7 +229,7 @@ select "room_nid" from "room_publications" where "room_nid" = ? and "network_id"
 update "room_aliases" set "room_nid" = ? where "room_nid" = ?;
 
 -- directory.movePublications
-update "room_publications" set "room_nid" = ? where "room_nid" = ?;
+update "room_publications" set "room_nid" = ? where "room_nid" = ? and "network_id" not in (select "network_id" from "room_publications" where "room_nid" = ?);
 
 -- directory.publish
 insert into "room_publications" ("room_nid", "network_id", "published_ts") values (?, ?, ?) on conflict do nothing;
@@ -242,6 +242,9 @@ select distinct "room_nid" from "room_publications";
 
 -- directory.withdraw
 delete from "room_publications" where "room_nid" = ? and "network_id" = ?;
+
+-- directory.withdrawAll
+delete from "room_publications" where "room_nid" = ?;
 
 -- events.byId
 select * from "events" where "event_id" = ?;
