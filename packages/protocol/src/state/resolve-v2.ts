@@ -4,7 +4,7 @@
  *
  * Spec: rooms/v2, "State resolution"; rooms/v12, "State resolution".
  */
-import type { RoomEvent, StateKey } from '../events/event.ts'
+import { stateKeyOf, type RoomEvent, type StateKey } from '../events/event.ts'
 import type { EventId } from '../ids/ids.ts'
 import type { RoomVersion } from '../rooms/versions.ts'
 import { walkAuthChainDifference, walkConflictedSubgraph } from './auth-chain.ts'
@@ -41,10 +41,19 @@ export function resolveV2(version: RoomVersion, conflict: StateConflict, context
   return decided
 }
 
+/**
+ * An event that all states have is in the auth chain of none or of only some of them, and would be in the auth difference as the specification
+ * words it. Servers count it as part of every state's chain: what nobody disputes orders nothing. Servers that differ here end up with
+ * different states.
+ */
 function fullConflictedSet(conflict: StateConflict, withSubgraph: boolean, context: ResolutionContext): Set<EventId> {
   const conflicted = conflictedEvents(conflict)
   const full = new Set(conflicted)
-  for (const eventId of context.authChainDifference?.(conflict) ?? walkAuthChainDifference(conflict, context)) full.add(eventId)
+  for (const eventId of context.authChainDifference?.(conflict) ?? walkAuthChainDifference(conflict, context)) {
+    const event = context.event(eventId)
+    const isShared = event?.stateKey !== undefined && conflict.unconflicted.get(stateKeyOf(event.type, event.stateKey)) === eventId
+    if (!isShared) full.add(eventId)
+  }
   if (withSubgraph) {
     for (const eventId of context.conflictedSubgraph?.(conflicted) ?? walkConflictedSubgraph(conflicted, context)) full.add(eventId)
   }

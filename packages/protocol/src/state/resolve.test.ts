@@ -110,6 +110,16 @@ for (const versionId of sinceV2) {
     assert.equal(resolved(room, [room.main, fork])('m.room.power_levels'), demotion)
   })
 
+  test(`v${versionId}: a join that all states have does not hold its user's events back`, () => {
+    const room = populated(versionId)
+    room.main.powerLevels({ users: { ...(room.version.privilegedCreators ? {} : { [alice]: 100 }), [bob]: 50, [carol]: 50 } })
+    const fork = room.main.fork()
+    // Carol's join is in the auth chain of her event alone, and so is Bob's, who came before her.
+    const late = room.main.send({ type: 'm.room.join_rules', stateKey: '', sender: bob, content: { join_rule: 'invite' }, ts: 2000 })
+    fork.send({ type: 'm.room.join_rules', stateKey: '', sender: carol, content: { join_rule: 'knock' }, ts: 1000 })
+    assert.equal(resolved(room, [room.main, fork])('m.room.join_rules'), late)
+  })
+
   test(`v${versionId}: equally powerful senders are ordered by time, then by id`, () => {
     const room = populated(versionId)
     const fork = room.main.fork()

@@ -1,40 +1,11 @@
 /** Rooms that a real Synapse and we share: users of either come, write, change and go, by every way there is and in both directions. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { membersOf, roomPath as room, stateOf, syncedRooms, textsOf } from '../kit/room-views.ts'
+import { roomPath as room, syncedRooms } from '../kit/room-views.ts'
 import { send, setState } from '../kit/syncing.ts'
 import type { TestClient } from '../kit/test-client.ts'
 import { neighbours, roomVersions, seen, usersOf, type Pair } from './neighbours.ts'
-
-interface Guests {
-  readonly host: TestClient
-  readonly guest: TestClient
-}
-
-/** A room of the host. */
-async function create(host: TestClient, body: object): Promise<string> {
-  return String((await host.post('/createRoom', { preset: 'public_chat', ...body }).ok())['room_id'])
-}
-
-async function join(client: TestClient, id: string, via: string): Promise<void> {
-  await client.post(`/join/${encodeURIComponent(id)}?via=${via}`, {}).ok()
-}
-
-/** Both have the same state. */
-function same({ host, guest }: Guests, id: string): Promise<true> {
-  return seen([host, guest], 'the same state on both servers', async () => {
-    const [here, there] = [await stateOf(host, id), await stateOf(guest, id)]
-    return JSON.stringify(here) === JSON.stringify(there)
-  })
-}
-
-function said(client: TestClient, id: string, text: string): Promise<true> {
-  return seen([client], `the message '${text}'`, async () => (await textsOf(client, id)).includes(text))
-}
-
-function member(client: TestClient, id: string, user: TestClient, membership: string): Promise<true> {
-  return seen([client], `the membership '${membership}' of ${user.userId}`, async () => (await membersOf(client, id))[user.userId] === membership)
-}
+import { create, join, member, said, same } from './shared-room.ts'
 
 /** An event's content, as a client sees it now. */
 async function contentOf(client: TestClient, id: string, eventId: string): Promise<unknown> {
@@ -55,7 +26,7 @@ async function byAlias(pair: Pair, version: string): Promise<void> {
   await said(host, id, 'from the guest')
   const ours = await send(host, id, 'from the host')
   await said(guest, id, 'from the host')
-  await same({ host, guest }, id)
+  await same(host, guest, id)
 
   const edit = (eventId: string, body: string) => ({ 'm.new_content': { msgtype: 'm.text', body }, 'm.relates_to': { rel_type: 'm.replace', event_id: eventId } })
   await send(guest, id, '* edited by the guest', edit(theirs, 'edited by the guest'))
@@ -81,13 +52,13 @@ async function byPower(pair: Pair, version: string): Promise<void> {
   const levels = await host.get(`${room(id)}/state/m.room.power_levels`).ok()
   const users = typeof levels['users'] === 'object' ? levels['users'] : {}
   await setState(host, id, 'm.room.power_levels', { ...levels, users: { ...users, [guest.userId]: 50 } })
-  await same({ host, guest }, id)
+  await same(host, guest, id)
   await setState(guest, id, 'm.room.topic', { topic: 'allowed' })
-  await same({ host, guest }, id)
+  await same(host, guest, id)
   assert.deepEqual(await host.get(`${room(id)}/state/m.room.topic`).ok(), { topic: 'allowed' })
   await guest.put(`/profile/${guest.userId}/displayname`, { displayname: 'Another name' }).ok()
   await seen([host], 'the new name of the guest', async () => (await host.get(`${room(id)}/state/m.room.member/${guest.userId}`)).body['displayname'] === 'Another name')
-  await same({ host, guest }, id)
+  await same(host, guest, id)
 
   await guest.post(`${room(id)}/leave`, {}).ok()
   await member(host, id, guest, 'leave')
@@ -96,7 +67,7 @@ async function byPower(pair: Pair, version: string): Promise<void> {
   await join(guest, id, pair.home.serverName)
   assert.deepEqual(await guest.get(`${room(id)}/state/m.room.topic`).ok(), { topic: 'meanwhile' })
   await member(host, id, guest, 'join')
-  await same({ host, guest }, id)
+  await same(host, guest, id)
   await send(guest, id, 'back')
   await said(host, id, 'back')
 
@@ -110,7 +81,7 @@ async function byPower(pair: Pair, version: string): Promise<void> {
   await host.post(`${room(id)}/unban`, { user_id: guest.userId }).ok()
   await join(guest, id, pair.home.serverName)
   await member(host, id, guest, 'join')
-  await same({ host, guest }, id)
+  await same(host, guest, id)
 }
 
 async function byInvite(pair: Pair, version: string): Promise<void> {
@@ -135,14 +106,14 @@ async function byInvite(pair: Pair, version: string): Promise<void> {
   await invited()
   await join(guest, id, pair.home.serverName)
   await member(host, id, guest, 'join')
-  await same({ host, guest }, id)
+  await same(host, guest, id)
   const other = await pair.away.register(`other-${version}-${pair.home.name.toLowerCase()}`)
   // Where their server is in the room already, an invite comes with the room's events as well.
   await host.post(`${room(id)}/invite`, { user_id: other.userId }).ok()
   await seen([other], 'the invite', async () => (await syncedRooms(other, 'invite'))[id])
   await join(other, id, pair.home.serverName)
   await member(host, id, other, 'join')
-  await same({ host, guest: other }, id)
+  await same(host, other, id)
 }
 
 async function byKnock(pair: Pair, version: string): Promise<void> {
@@ -168,7 +139,7 @@ async function byKnock(pair: Pair, version: string): Promise<void> {
   await seen([guest], 'the invite', async () => (await syncedRooms(guest, 'invite'))[id])
   await join(guest, id, pair.home.serverName)
   await member(host, id, guest, 'join')
-  await same({ host, guest }, id)
+  await same(host, guest, id)
 }
 
 async function byRestriction(pair: Pair, version: string): Promise<void> {
@@ -183,7 +154,7 @@ async function byRestriction(pair: Pair, version: string): Promise<void> {
   await member(host, lobby, guest, 'join')
   await join(guest, id, pair.home.serverName)
   await member(host, id, guest, 'join')
-  await same({ host, guest }, id)
+  await same(host, guest, id)
   await send(guest, id, 'in')
   await said(host, id, 'in')
   // Somebody of a server that is in the room, but has nobody there who may invite.
@@ -191,7 +162,7 @@ async function byRestriction(pair: Pair, version: string): Promise<void> {
   await join(other, lobby, pair.home.serverName)
   await join(other, id, pair.home.serverName)
   await member(host, id, other, 'join')
-  await same({ host, guest: other }, id)
+  await same(host, other, id)
 }
 
 test('rooms that a Synapse and we share', async (t) => {

@@ -31,7 +31,7 @@ federation_custom_ca_list: ["${certificatePath}"]
 ip_range_blacklist: []
 trusted_key_servers: []
 suppress_key_server_warning: true
-federation: {destination_min_retry_interval: 200, destination_max_retry_interval: 1s, destination_retry_multiplier: 1, max_short_retries: 0}
+federation: {destination_min_retry_interval: 200, destination_max_retry_interval: 1s, destination_retry_multiplier: 1, max_short_retries: 0, max_long_retries: 0}
 allow_public_rooms_over_federation: true
 room_list_publication_rules: [{action: allow}]
 `
