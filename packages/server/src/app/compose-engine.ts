@@ -41,7 +41,7 @@ import { Stream } from '#platform/streams/stream.ts'
 export type Engine = Awaited<ReturnType<typeof composeEngine>>
 
 /** 144 random bits as an opaque identifier. */
-function randomId(): string {
+function newRandomId(): string {
   return randomBytes(18).toString('base64url')
 }
 
@@ -60,7 +60,10 @@ export async function composeEngine(inputs: {
   /** Time after which redacted content is removed, in ms; null keeps it. */
   readonly redactionRetentionMs: number | null
   readonly stack: AsyncDisposableStack
+  /** An opaque string of at least 128 random bits for ids; a simulation brings its own. */
+  readonly randomId?: () => string
 }) {
+  const { randomId = newRandomId } = inputs
   const { database, caches, clock, signer, serverName } = inputs
   const names = await Names.open({ database, caches })
   const lastNumbers = new LastNumbers(database)
@@ -96,7 +99,7 @@ export async function composeEngine(inputs: {
   const roomServers = new RoomServers({ memberships, states, writer, serverName })
   const backfill = new Backfill({ clock, logger: inputs.logger('synapse.handlers.federation'), events, ancestry, checks, roomServers })
   return {
-    checks, policy, ancestry, backfill, roomServers, names, lastNumbers, rooms, events, states, memberships, eventsStream, persister, writer, receiver, visibility, erasure, access,
+    checks, policy, ancestry, backfill, heads, roomServers, names, lastNumbers, rooms, events, states, memberships, eventsStream, persister, writer, receiver, visibility, erasure, access,
     clientEvents, pruning, purging, roomPurging, roomActivity,
   }
 }

@@ -8,6 +8,7 @@ import { stateKeyOf } from '@myelin/protocol/events/event.ts'
 import type { ParsedPdu } from '@myelin/protocol/events/parse.ts'
 import type { EventId, ServerName } from '@myelin/protocol/ids/ids.ts'
 import type { JsonValue } from '@myelin/protocol/json/json.ts'
+import { StorageError } from '#platform/db/database.ts'
 import type { Logger } from '#platform/log/logger.ts'
 import type { Events } from './events.ts'
 import type { PduChecks } from './pdu-checks.ts'
@@ -94,15 +95,31 @@ export class Ancestry {
     } catch (error) {
       if (!(error instanceof LackingEvents)) throw error
       const outliers = new Map((options.outliers ?? []).map((outlier) => [outlier.event.eventId, outlier]))
-      const statesAfter = new Map(options.statesAfter)
-      for (const eventId of error.previous) statesAfter.set(eventId, await this.#stateAfter(remote, room, eventId, server, outliers))
       if (error.auth.length > 0) await this.#add(room, await remote.authChain(server, room, pdu.event.eventId), server, outliers)
-      return this.#needs.receiver.receive(room, pdu, { ...options, statesAfter, outliers: Ancestry.inOrder([...outliers.values()]) })
+      const state = error.previous.length === 0 ? {} : await this.#stateFor(remote, room, pdu.event.eventId, error.previous, server, outliers, options)
+      return this.#needs.receiver.receive(room, pdu, { ...options, ...state, outliers: Ancestry.inOrder([...outliers.values()]) })
     }
   }
 
-  /** The state after an event that this server has no state for; what it does not have of it goes to the outliers. */
-  async #stateAfter(remote: RemoteRooms, room: Room, eventId: EventId, server: ServerName, outliers: Map<EventId, ParsedPdu>): Promise<EventId[]> {
+  /** The states after the predecessors that are missing; of history, and where the other server does not know them either, the state before the event. */
+  async #stateFor(
+    remote: RemoteRooms, room: Room, eventId: EventId, missing: readonly EventId[], server: ServerName, outliers: Map<EventId, ParsedPdu>, options: ReceiveOptions,
+  ): Promise<Pick<ReceiveOptions, 'statesAfter' | 'stateBefore'>> {
+    const statesAfter = new Map(options.statesAfter)
+    try {
+      if (!options.isHistory) {
+        for (const each of missing) statesAfter.set(each, await this.#stateAfter(remote, room, each, server, outliers))
+        return { statesAfter }
+      }
+    } catch (error) {
+      if (error instanceof StorageError) throw error
+      this.#needs.logger.info(`${server} does not know all events that ${eventId} names: ${error instanceof Error ? error.message : String(error)}`)
+    }
+    return { stateBefore: await this.#stateBefore(remote, room, eventId, server, outliers) }
+  }
+
+  /** The state before an event; what this server does not have of it goes to the outliers. */
+  async #stateBefore(remote: RemoteRooms, room: Room, eventId: EventId, server: ServerName, outliers: Map<EventId, ParsedPdu>): Promise<readonly EventId[]> {
     const { state, auth } = await remote.stateIds(server, room, eventId)
     const wanted = [...new Set([...state, ...auth])]
     const known = new Set((await this.#needs.events.known(room, wanted)).map(({ event }) => event.eventId))
@@ -113,6 +130,12 @@ export class Ancestry {
     } else {
       await this.#add(room, await Promise.all(missing.map((id) => remote.event(server, id))), server, outliers)
     }
+    return state
+  }
+
+  /** The state after an event that this server has no state for. */
+  async #stateAfter(remote: RemoteRooms, room: Room, eventId: EventId, server: ServerName, outliers: Map<EventId, ParsedPdu>): Promise<EventId[]> {
+    const state = await this.#stateBefore(remote, room, eventId, server, outliers)
     const [at] = (await this.#needs.events.known(room, [eventId])).map(({ event }) => event)
     if (!at && !outliers.has(eventId)) await this.#add(room, [await remote.event(server, eventId)], server, outliers)
     const event = at ?? outliers.get(eventId)?.event

@@ -96,8 +96,14 @@ export class Backfill {
     const known = new Set((await events.known(room, pdus.map(({ event }) => event.eventId))).filter(({ stateRoot }) => stateRoot !== undefined).map(({ event }) => event.eventId))
     let hasMore = false
     for (const pdu of Ancestry.inOrder(pdus.filter(({ event }) => !known.has(event.eventId)))) {
-      const taken = await ancestry.take(room, pdu, server, { isHistory: true })
-      hasMore ||= !taken.rejected
+      try {
+        const taken = await ancestry.take(room, pdu, server, { isHistory: true })
+        hasMore ||= !taken.rejected
+      } catch (error) {
+        // One event that cannot be understood does not keep the others away.
+        if (error instanceof StorageError) throw error
+        this.#needs.logger.info(`An event of the history of ${room.id} cannot be taken in: ${error instanceof Error ? error.message : String(error)}`)
+      }
     }
     return hasMore
   }

@@ -42,10 +42,12 @@ export interface ReceiveOptions {
   readonly outliers?: readonly ParsedPdu[]
   /** State after events that it names and whose own ancestors this server does not have: lists of event ids. */
   readonly statesAfter?: ReadonlyMap<EventId, readonly EventId[]>
+  /** State before the event itself, where that is all that can be had: a list of event ids. */
+  readonly stateBefore?: readonly EventId[]
   /** It is older than what this server has of the room: it moves nothing. */
   readonly isHistory?: true
-  /** This server comes into the room by it: what it had of the room from an earlier time is no branch of it any more. */
-  readonly entersRoom?: true
+  /** This server comes into the room by it: what it had of the room from an earlier time is no branch of it any more, but for these events. */
+  readonly entersRoomBeside?: ReadonlySet<EventId>
   /** Set where the room itself is new. */
   readonly creation?: CommitUnit['creation']
   /** Writes that are committed with the event or not at all. */
@@ -129,7 +131,8 @@ export class RoomReceiver {
 
   async #take(room: Room, pdu: ParsedPdu, outlier: StoredEvent | undefined, options: ReceiveOptions): Promise<{ event: StoredEvent; committed: Promise<void> }> {
     const current = await this.#needs.heads.of(room)
-    const head: Head = options.entersRoom ? { ...current, extremities: [] } : current
+    const kept = options.entersRoomBeside
+    const head: Head = kept ? { ...current, extremities: current.extremities.filter(({ eventId }) => kept.has(eventId)) } : current
     const intake: Intake = { room, pdu, head, options, nodes: new Map(head.nodes), known: new Map(), outliers: [] }
     await this.#takeOutliers(intake)
     await this.#loadNamed(intake)
@@ -160,23 +163,32 @@ export class RoomReceiver {
   }
 
   async #loadNamed({ room, pdu: { event }, options, known }: Intake): Promise<void> {
-    const named = [...new Set([...event.prevEventIds, ...event.authEventIds, ...impliedBy(room, event), ...[...(options.statesAfter?.values() ?? [])].flat()])]
+    const named = [...new Set([...event.prevEventIds, ...event.authEventIds, ...impliedBy(room, event), ...[...(options.statesAfter?.values() ?? [])].flat(), ...(options.stateBefore ?? [])])]
     for (const found of await this.#needs.events.known(room, named.filter((eventId) => !known.has(eventId)))) known.set(found.event.eventId, found)
-    const previous = event.prevEventIds.filter((eventId) => known.get(eventId)?.stateRoot === undefined && !options.statesAfter?.has(eventId))
+    const previous = options.stateBefore ? [] : event.prevEventIds.filter((eventId) => known.get(eventId)?.stateRoot === undefined && !options.statesAfter?.has(eventId))
     const auth = [...event.authEventIds, ...impliedBy(room, event)].filter((eventId) => !known.has(eventId))
     if (previous.length > 0 || auth.length > 0) throw new LackingEvents(event.eventId, previous, auth)
   }
 
   /** Root of the state before the event: what its branches resolve to. */
-  async #stateBefore({ room, pdu: { event }, options, known, nodes }: Intake): Promise<number> {
+  async #stateBefore({ room, pdu: { event }, head, options, known, nodes }: Intake): Promise<number> {
+    if (options.stateBefore) return this.#rootOf(room, options.stateBefore, known, nodes)
     const roots: number[] = []
     for (const eventId of event.prevEventIds) {
       const given = options.statesAfter?.get(eventId)
       const previous = known.get(eventId)
-      if (previous?.stateRoot !== undefined) roots.push((await this.#needs.states.branchAfter(previous)) ?? emptyRoot)
+      const newest = head.extremities.find((extremity) => extremity.eventId === eventId)
+      if (newest) roots.push(newest.root)
+      else if (previous?.stateRoot !== undefined) roots.push(await this.#stateAfter(previous, previous.stateRoot, nodes))
       else if (given) roots.push(await this.#rootOf(room, given, known, nodes))
     }
     return this.#resolve(room, roots, nodes)
+  }
+
+  /** Root of the state after an event, whose nodes need not be stored yet: of what is soft-failed, or is history, nothing was built on it. */
+  async #stateAfter({ room, event, nid, rejected }: StoredEvent, before: number, nodes: NewNodes): Promise<number> {
+    if (event.stateKey === undefined || rejected) return before
+    return this.#needs.states.withEntries(room, before, [await this.#entry(event.type, event.stateKey, nid)], nodes)
   }
 
   /** The root of a state that is given by its events. */
@@ -202,7 +214,7 @@ export class RoomReceiver {
   async #verdicts({ room, pdu: { event }, head, options, known }: Intake, before: number): Promise<{ isAccepted: Verdict; isCurrent: Verdict }> {
     const byAuthEvents = this.#verdictByAuthEvents(room, event, known)
     const isAccepted = byAuthEvents.allowed ? await this.#verdictByState(room, event, before) : byAuthEvents
-    const isExempt = options.isHistory === true || options.creation !== undefined || head.extremities.length === 0
+    const isExempt = options.isHistory === true || options.creation !== undefined || options.entersRoomBeside !== undefined || head.extremities.length === 0
     return { isAccepted, isCurrent: isExempt || !isAccepted.allowed ? isAccepted : await this.#verdictByState(room, event, head.root) }
   }
 
@@ -241,9 +253,8 @@ export class RoomReceiver {
 
   /** The head once the event is there: it takes the place of the branches that it names. */
   async #headAfter({ room, head, nodes }: Intake, event: StoredEvent): Promise<Head> {
-    const { eventId, depth, prevEventIds, type, stateKey } = event.event
-    const before = event.stateRoot ?? emptyRoot
-    const root = stateKey === undefined ? before : await this.#needs.states.withEntries(room, before, [await this.#entry(type, stateKey, event.nid)], nodes)
+    const { eventId, depth, prevEventIds } = event.event
+    const root = await this.#stateAfter(event, event.stateRoot ?? emptyRoot, nodes)
     this.#needs.events.pin(event)
     const named = new Set(prevEventIds)
     const extremities: Extremity[] = [...head.extremities.filter((extremity) => !named.has(extremity.eventId)), { nid: event.nid, eventId, depth, root }]

@@ -8,9 +8,13 @@ import { buildEvent, type EventSigner } from '@myelin/protocol/events/build.ts'
 import { parsePdu, type ParsedPdu } from '@myelin/protocol/events/parse.ts'
 import { readStrippedState } from '@myelin/protocol/events/stripped-state.ts'
 import type { EventId, RoomId, ServerName, UserId } from '@myelin/protocol/ids/ids.ts'
+import { serverOf } from '@myelin/protocol/ids/user-id.ts'
 import { isObject, own, type JsonObject, type JsonValue } from '@myelin/protocol/json/json.ts'
 import { getRoomVersion, listRoomVersions, type RoomVersion } from '@myelin/protocol/rooms/versions.ts'
 import { Ancestry } from '#engine/ancestry.ts'
+import type { Events } from '#engine/events.ts'
+import type { Memberships } from '#engine/memberships.ts'
+import type { RoomHeads } from '#engine/room-heads.ts'
 import type { PduChecks } from '#engine/pdu-checks.ts'
 import type { RoomReceiver } from '#engine/room-receiver.ts'
 import type { Room } from '#engine/room.ts'
@@ -28,6 +32,9 @@ interface Needs {
   readonly clock: Clock
   readonly logger: Logger
   readonly rooms: Rooms
+  readonly heads: RoomHeads
+  readonly events: Events
+  readonly memberships: Memberships
   readonly receiver: RoomReceiver
   readonly checks: PduChecks
   readonly federation: Pick<Federation, 'request' | 'allows'>
@@ -103,11 +110,25 @@ export class RemoteMemberships implements MembershipElsewhere {
     const room = known ?? rooms.draft(roomId, version)
     const ids = state.map(({ event }) => event.eventId)
     const event = await receiver.receive(room, join, {
-      outliers: Ancestry.inOrder([...chain, ...state]), statesAfter: new Map(join.event.prevEventIds.map((eventId) => [eventId, ids])), entersRoom: true,
+      outliers: Ancestry.inOrder([...chain, ...state]), statesAfter: new Map(join.event.prevEventIds.map((eventId) => [eventId, ids])),
+      entersRoomBeside: known ? await this.#branchesBeside(known, join) : new Set(),
       ...(known ? {} : { creation: { creator: create.event.sender, ts: clock.now() } }),
     })
     if (event.rejected) throw refuse('M_FORBIDDEN', 'The rules of the room do not let you join.')
     return room
+  }
+
+  /**
+   * Our newest events in a room that a user comes back to, where the other server did not know yet that the user had left: they are branches beside
+   * the join, which otherwise would be forgotten here and remembered elsewhere.
+   */
+  async #branchesBeside(room: Room, join: ParsedPdu): Promise<Set<EventId>> {
+    const { heads, events, memberships, signer } = this.#needs
+    const before = await memberships.of(room, join.event.sender)
+    const leave = before && (await events.byNid(before.eventNid))
+    if (!leave || join.event.authEventIds.includes(leave.event.eventId)) return new Set()
+    const newest = await events.byNids((await heads.of(room)).extremities.map(({ nid }) => nid))
+    return new Set([...newest.values()].filter(({ event }) => serverOf(event.sender) === signer.serverName).map(({ event }) => event.eventId))
   }
 
   /** The join as the other server has stored it: it may bear one more signature. */

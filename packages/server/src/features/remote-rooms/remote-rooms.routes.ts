@@ -40,7 +40,7 @@ const getState = endpoint({
   ...shared, id: 'getRoomState', servlet: 'FederationStateV1Servlet', method: 'GET', path: '/state/:roomId', spec: spec('get_matrixfederationv1stateroomid'),
   params: roomParams, query: atEvent, errors: [...readErrors, 'M_MISSING_PARAM'],
   handler: async ({ roomAnswers }: Needs, { origin, params, query }) => {
-    const room = await roomAnswers.roomFor(origin, params.roomId)
+    const room = await roomAnswers.roomFor(origin, params.roomId, [query.event_id])
     const state = await roomAnswers.state(room, query.event_id)
     return new JsonText(`{"pdus":${pdus(state)},"auth_chain":${pdus(await roomAnswers.authChain(room, state))}}`)
   },
@@ -50,7 +50,7 @@ const getStateIds = endpoint({
   ...shared, id: 'getRoomStateIds', servlet: 'FederationStateIdsServlet', method: 'GET', path: '/state_ids/:roomId', spec: spec('get_matrixfederationv1state_idsroomid'),
   params: roomParams, query: atEvent, errors: [...readErrors, 'M_MISSING_PARAM'],
   handler: async ({ roomAnswers }: Needs, { origin, params, query }) => {
-    const room = await roomAnswers.roomFor(origin, params.roomId)
+    const room = await roomAnswers.roomFor(origin, params.roomId, [query.event_id])
     const state = await roomAnswers.state(room, query.event_id)
     return { pdu_ids: ids(state), auth_chain_ids: ids(await roomAnswers.authChain(room, state)) }
   },
@@ -67,7 +67,7 @@ const getEventAuth = endpoint({
   ...shared, id: 'getEventAuth', servlet: 'FederationEventAuthServlet', method: 'GET', path: '/event_auth/:roomId/:eventId',
   spec: spec('get_matrixfederationv1event_authroomideventid'), params: eventParams, errors: readErrors,
   handler: async ({ roomAnswers }: Needs, { origin, params }) => {
-    const room = await roomAnswers.roomFor(origin, params.roomId)
+    const room = await roomAnswers.roomFor(origin, params.roomId, [params.eventId])
     return new JsonText(`{"auth_chain":${pdus(await roomAnswers.authChainOf(room, params.eventId))}}`)
   },
 })
@@ -86,7 +86,7 @@ const backfill = endpoint({
   ...shared, id: 'backfillRoom', servlet: 'FederationBackfillServlet', method: 'GET', path: '/backfill/:roomId', spec: spec('get_matrixfederationv1backfillroomid'),
   params: roomParams, query: Type.Object({ v: Type.Array(EventIdParam, { maxItems: 100 }), limit: Type.Integer({ minimum: 0 }) }), errors: [...readErrors, 'M_MISSING_PARAM'],
   handler: async ({ roomAnswers, serverName, clock }: Needs & Transmission, { origin, params, query }) => {
-    const room = await roomAnswers.roomFor(origin, params.roomId)
+    const room = await roomAnswers.roomFor(origin, params.roomId, query.v)
     return transmitted({ serverName, clock }, await roomAnswers.backfill(origin, room, query.v, query.limit))
   },
 })
@@ -100,7 +100,7 @@ const getMissingEvents = endpoint({
   }),
   errors: [...readErrors, 'M_MISSING_PARAM', 'M_BAD_JSON'],
   handler: async ({ roomAnswers }: Needs, { origin, params, body }) => {
-    const room = await roomAnswers.roomFor(origin, params.roomId)
+    const room = await roomAnswers.roomFor(origin, params.roomId, body.latest_events)
     const range = { earliest: body.earliest_events, latest: body.latest_events, limit: body.limit ?? 10, minDepth: body.min_depth ?? 0 }
     return new JsonText(`{"events":${pdus(await roomAnswers.missing(origin, room, range))}}`)
   },

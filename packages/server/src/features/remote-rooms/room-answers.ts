@@ -41,13 +41,16 @@ export class RoomAnswers {
     this.#needs = needs
   }
 
-  /** A room that a server may ask about. @throws M_NOT_FOUND, M_FORBIDDEN */
-  async roomFor(origin: ServerName, roomId: string): Promise<Room> {
+  /**
+   * A room that a server may ask about: it is in the room, or was when the events happened that it asks about, its own removal for instance.
+   * @throws M_NOT_FOUND, M_FORBIDDEN
+   */
+  async roomFor(origin: ServerName, roomId: string, about: readonly EventId[]): Promise<Room> {
     const { rooms, roomServers } = this.#needs
     const room = await rooms.get(roomId)
     if (!room || !(await roomServers.hasUs(room))) throw refuse('M_NOT_FOUND', 'This server is not in that room.')
     if (!(await roomServers.allows(room, origin))) throw refuse('M_FORBIDDEN', `The access control list of the room does not let ${origin} take part.`)
-    if (!(await roomServers.has(room, origin))) throw refuse('M_FORBIDDEN', `${origin} is not in the room.`)
+    if (!(await roomServers.has(room, origin)) && !(await this.#wasThere(origin, room, about))) throw refuse('M_FORBIDDEN', `${origin} is not in the room.`)
     return room
   }
 
@@ -55,7 +58,7 @@ export class RoomAnswers {
   async event(origin: ServerName, eventId: EventId): Promise<StoredEvent> {
     const room = await this.#needs.events.roomOf(eventId)
     if (!room) throw refuse('M_NOT_FOUND', 'This server does not have that event.')
-    await this.roomFor(origin, room.id)
+    await this.roomFor(origin, room.id, [eventId])
     const [shown] = await this.#needs.visibility.shown(origin, [await this.#require(room, eventId)])
     if (!shown) throw refuse('M_NOT_FOUND', 'This server does not have that event.')
     return shown
@@ -114,6 +117,12 @@ export class RoomAnswers {
     }
     const ordered = [...found.values()].sort((a, b) => a.event.depth - b.event.depth)
     return this.#needs.visibility.shown(origin, ordered)
+  }
+
+  async #wasThere(origin: ServerName, room: Room, about: readonly EventId[]): Promise<boolean> {
+    const events = await this.#placed(room, about)
+    const answers = await Promise.all(events.map((event) => this.#needs.visibility.wasThere(origin, event)))
+    return events.length > 0 && events.length === about.length && answers.every(Boolean)
   }
 
   /** Events of a room's timeline; rejected ones are not passed on. */

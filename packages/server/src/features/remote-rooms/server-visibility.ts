@@ -25,6 +25,11 @@ export class ServerVisibility {
     return Promise.all(events.map(async (event) => ((await this.#maySee(server, event, byRoot)) ? event : redactedEvent(event))))
   }
 
+  /** Whether somebody of a server was in the room before an event happened. */
+  async wasThere(server: ServerName, { room, stateRoot }: StoredEvent): Promise<boolean> {
+    return stateRoot !== undefined && this.#hadMember(room, stateRoot, server, false)
+  }
+
   async #maySee(server: ServerName, event: StoredEvent, byRoot: Map<number, boolean>): Promise<boolean> {
     const { room, stateRoot } = event
     if (event.isState || stateRoot === undefined || serverOf(event.event.sender) === server) return true

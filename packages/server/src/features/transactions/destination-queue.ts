@@ -139,7 +139,7 @@ export class DestinationQueue {
 
   /** @returns whether the transaction is done with: answered, or refused for good */
   async #send({ id, body }: Transaction): Promise<boolean> {
-    const { federation, destination, logger } = this.#needs
+    const { federation, destination, logger, clock } = this.#needs
     try {
       await federation.request(destination, { method: 'PUT', path: pathOf(['federation/v1/send', id]), body })
       return true
@@ -150,7 +150,7 @@ export class DestinationQueue {
       }
       if (!(error instanceof FederationRefusal) && !(error instanceof RemoteError)) throw error
       logger.info(`${destination} did not take a transaction: ${error.message}`)
-      if (federation.retryTs(destination) === 0) await federation.backOff(destination)
+      if (federation.retryTs(destination) <= clock.now()) await federation.backOff(destination)
       this.#fallBehind()
       return false
     }

@@ -16,7 +16,7 @@ export class InboxStore {
   readonly #response: Prepared<{ origin: string; txnId: string }, { response_json: string }>
   readonly #record: Prepared<Selectable<ReceivedTransactionsTable>, unknown>
   readonly #forget: Prepared<{ before: number }, unknown>
-  readonly #nextOf: Prepared<{ roomNid: number; limit: number }, StagedEvent>
+  readonly #nextOf: Prepared<{ roomNid: number; after: number; limit: number }, StagedEvent>
   readonly #waiting: Prepared<Record<string, never>, { room_nid: number }>
   readonly #delete: Prepared<{ nid: number }, unknown>
   readonly #deleteRoom = new PagedDelete('inbox.deleteRoom', 'federation_inbound_events_staging', 'room_nid', ['staging_nid'])
@@ -33,8 +33,8 @@ export class InboxStore {
       db.insertInto('received_transactions').values({ origin: row.origin, transaction_id: row.transaction_id, ts: row.ts, response_json: row.response_json })
         .onConflict((conflict) => conflict.doNothing()))
     this.#forget = prepare('inbox.forget', ({ before }) => db.deleteFrom('received_transactions').where('ts', '<', before))
-    this.#nextOf = prepare('inbox.nextOf', ({ roomNid, limit }) =>
-      db.selectFrom('federation_inbound_events_staging').selectAll().where('room_nid', '=', roomNid).orderBy('staging_nid').limit(limit))
+    this.#nextOf = prepare('inbox.nextOf', ({ roomNid, after, limit }) =>
+      db.selectFrom('federation_inbound_events_staging').selectAll().where('room_nid', '=', roomNid).where('staging_nid', '>', after).orderBy('staging_nid').limit(limit))
     this.#waiting = prepare('inbox.waiting', () => db.selectFrom('federation_inbound_events_staging').select('room_nid').distinct())
     this.#delete = prepare('inbox.delete', ({ nid }) => db.deleteFrom('federation_inbound_events_staging').where('staging_nid', '=', nid))
   }
@@ -62,9 +62,9 @@ export class InboxStore {
     await this.#stage.run(tx, events)
   }
 
-  /** The oldest events that wait for a room. */
-  nextOf(roomNid: number, limit: number): Promise<StagedEvent[]> {
-    return this.#nextOf.all(this.#database, { roomNid, limit })
+  /** The oldest events that wait for a room, behind a number. */
+  nextOf(roomNid: number, after: number, limit: number): Promise<StagedEvent[]> {
+    return this.#nextOf.all(this.#database, { roomNid, after, limit })
   }
 
   /** Numbers of the rooms for which events wait. */

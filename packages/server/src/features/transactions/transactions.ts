@@ -11,6 +11,7 @@ import { canonicalJson } from '@myelin/protocol/json/canonical.ts'
 import { isObject, own, type JsonObject, type JsonValue } from '@myelin/protocol/json/json.ts'
 import { parseJson } from '@myelin/protocol/json/parse.ts'
 import type { Ancestry } from '#engine/ancestry.ts'
+import { LackingEvents } from '#engine/room-receiver.ts'
 import type { PduChecks } from '#engine/pdu-checks.ts'
 import type { RoomPurgeParticipant } from '#engine/room-purging.ts'
 import type { RoomServers } from '#engine/room-servers.ts'
@@ -18,7 +19,9 @@ import type { Room } from '#engine/room.ts'
 import type { Rooms } from '#engine/rooms.ts'
 import type { Clock } from '#platform/clock.ts'
 import { StorageError, type Database, type Tx } from '#platform/db/database.ts'
+import { RemoteError } from '#platform/fetch/remote-error.ts'
 import type { Logger } from '#platform/log/logger.ts'
+import { FederationRefusal } from '#features/federation/federation.ts'
 import { InboxStore, type StagedEvent } from './inbox.store.ts'
 
 /** Takes in EDUs of one type. What it throws is logged; a `StorageError` fails the transaction, so that it comes again. */
@@ -53,6 +56,10 @@ const mostEdus = 100
 const rememberedMs = 24 * 3_600_000
 const batchSize = 50
 const retryMs = 5000
+/** Pause before the ancestors of an event are asked for again; each further one is twice as long. */
+const firstRetryMs = 10_000
+/** Within about three hours. */
+const mostAttempts = 10
 
 export class Transactions implements RoomPurgeParticipant {
   readonly #needs: Needs
@@ -62,6 +69,8 @@ export class Transactions implements RoomPurgeParticipant {
   readonly #draining = new Map<number, Promise<void>>()
   /** Rooms for which more was staged while they were being drained. */
   readonly #again = new Set<number>()
+  /** Events whose ancestors could not be had, with when it is tried again. */
+  readonly #deferred = new Map<number, { readonly attempts: number; readonly untilTs: number }>()
   #last: number
   #isStopped = false
 
@@ -191,18 +200,31 @@ export class Transactions implements RoomPurgeParticipant {
     this.#draining.set(room.nid, draining)
   }
 
+  /** Takes in what waits for a room; events whose ancestors could not be had lately are passed over until they are due again. */
   async #takeAll(room: Room): Promise<void> {
-    for (;;) {
-      const rows = await this.#store.nextOf(room.nid, batchSize)
-      if (rows.length === 0) return
+    let dueTs = Number.POSITIVE_INFINITY
+    for (let after = 0; ;) {
+      const rows = await this.#store.nextOf(room.nid, after, batchSize)
       for (const row of rows) {
         if (this.#isStopped) return
-        await this.#take(room, row)
+        after = row.staging_nid
+        if ((this.#deferred.get(row.staging_nid)?.untilTs ?? 0) <= this.#needs.clock.now()) await this.#take(room, row)
+        dueTs = Math.min(dueTs, this.#deferred.get(row.staging_nid)?.untilTs ?? dueTs)
       }
+      if (rows.length < batchSize) break
     }
+    if (dueTs !== Number.POSITIVE_INFINITY) this.#needs.clock.after(Math.max(0, dueTs - this.#needs.clock.now()), () => this.#drain(room))
   }
 
-  /** Takes one event in; its row goes in the same commit. What cannot be taken in is dropped: a later event brings it again. */
+  /** Leaves an event for later, because a server that has its ancestors may be reached then. @returns false where that was tried often enough */
+  #defer(nid: number): boolean {
+    const attempts = (this.#deferred.get(nid)?.attempts ?? 0) + 1
+    if (attempts > mostAttempts) return false
+    this.#deferred.set(nid, { attempts, untilTs: this.#needs.clock.now() + firstRetryMs * 2 ** (attempts - 1) })
+    return true
+  }
+
+  /** Takes one event in; its row goes in the same commit. */
   async #take(room: Room, { staging_nid: nid, origin, event_json: text }: StagedEvent): Promise<void> {
     const { checks, logger, database } = this.#needs
     const server = origin as ServerName
@@ -218,8 +240,10 @@ export class Transactions implements RoomPurgeParticipant {
       else logger.info(`An event of ${origin} in ${room.id} is dropped: ${pdu.reason}.`)
     } catch (error) {
       if (error instanceof StorageError) throw error
+      if (isForLater(error) && this.#defer(nid)) return
       logger.warn(`An event of ${origin} in ${room.id} is dropped: ${error instanceof Error ? error.message : String(error)}`, { error })
     }
+    this.#deferred.delete(nid)
     if (!isDeleted) await database.transaction((tx) => this.#store.delete(tx, nid))
   }
 
@@ -228,6 +252,11 @@ export class Transactions implements RoomPurgeParticipant {
     if (await roomServers.hasUs(room)) await ancestry.take(room, pdu, server, { extra })
     else if (await endedMemberships.isOne(room, pdu.event)) await endedMemberships.take(room, pdu, extra)
   }
+}
+
+/** Whether an event could not be taken in only because another server did not help. */
+function isForLater(error: unknown): boolean {
+  return error instanceof LackingEvents || error instanceof RemoteError || error instanceof FederationRefusal
 }
 
 /** @throws M_BAD_JSON, M_TOO_LARGE */

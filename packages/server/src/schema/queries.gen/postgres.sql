@@ -349,7 +349,7 @@ delete from "federation_inbound_events_staging" where "staging_nid" = $1;
 delete from "received_transactions" where "ts" < $1;
 
 -- inbox.nextOf
-select * from "federation_inbound_events_staging" where "room_nid" = $1 order by "staging_nid" limit $2;
+select * from "federation_inbound_events_staging" where "room_nid" = $1 and "staging_nid" > $2 order by "staging_nid" limit $3;
 
 -- inbox.record
 insert into "received_transactions" ("origin", "transaction_id", "ts", "response_json") values ($1, $2, $3, $4) on conflict do nothing;

@@ -349,7 +349,7 @@ delete from "federation_inbound_events_staging" where "staging_nid" = ?;
 delete from "received_transactions" where "ts" < ?;
 
 -- inbox.nextOf
-select * from "federation_inbound_events_staging" where "room_nid" = ? order by "staging_nid" limit ?;
+select * from "federation_inbound_events_staging" where "room_nid" = ? and "staging_nid" > ? order by "staging_nid" limit ?;
 
 -- inbox.record
 insert into "received_transactions" ("origin", "transaction_id", "ts", "response_json") values (?, ?, ?, ?) on conflict do nothing;
