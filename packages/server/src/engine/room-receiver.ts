@@ -44,6 +44,8 @@ export interface ReceiveOptions {
   readonly statesAfter?: ReadonlyMap<EventId, readonly EventId[]>
   /** State before the event itself, where that is all that can be had: a list of event ids. */
   readonly stateBefore?: readonly EventId[]
+  /** The room's policy server does not recommend it: it is soft-failed. */
+  readonly isUnwanted?: boolean
   /** It is older than what this server has of the room: it moves nothing. */
   readonly isHistory?: true
   /** This server comes into the room by it: what it had of the room from an earlier time is no branch of it any more, but for these events. */
@@ -140,7 +142,7 @@ export class RoomReceiver {
     const verdicts = await this.#verdicts(intake, before)
     const event = new StoredEvent(room, pdu.event, pdu.json, {
       nid: outlier?.nid ?? this.#needs.numbers.next(), streamOrdering: undefined, stateRoot: before, roomRoot: undefined,
-      rejected: !verdicts.isAccepted.allowed, softFailed: verdicts.isAccepted.allowed && !verdicts.isCurrent.allowed,
+      rejected: !verdicts.isAccepted.allowed, softFailed: verdicts.isAccepted.allowed && (options.isUnwanted === true || !verdicts.isCurrent.allowed),
     })
     return this.#commit(intake, event, outlier)
   }

@@ -11,6 +11,7 @@ import { own, type JsonObject } from '@myelin/protocol/json/json.ts'
 import { parseJson } from '@myelin/protocol/json/parse.ts'
 import { getRoomVersion } from '@myelin/protocol/rooms/versions.ts'
 import type { StoredEvent } from '#engine/stored-event.ts'
+import { FakeMember } from '#test/kit/fake-member.ts'
 import { FakeRemote, type FakeAnswer } from '#test/kit/fake-remote.ts'
 import { federatingServer } from '#test/kit/federating-server.ts'
 import { testEngineRooms } from '#test/kit/test-engine.ts'
@@ -148,6 +149,19 @@ test('a received event is recommended by its signature, else the policy server i
   assert.deepEqual([refused.verdict, refused.pdu], [{ allowed: false, rule: 'policy server', reason: 'This looks like spam.' }, received])
   const stale = withSignature(own(received.event.pdu, 'signatures'), policy.serverName, 'ed25519:policy_server', 'AAAA')
   assert.equal((await checks.check(found, root, { ...received, event: { ...received.event, pdu: { ...received.event.pdu, signatures: stale } } })).verdict.allowed, false)
+})
+
+test('what other servers send is soft-failed where the policy server refuses it', async (t) => {
+  const { server, alice, room, guard, answers } = await guarded(t, '10')
+  const eve = await FakeMember.join(await FakeRemote.start(t), server, room, 'eve')
+  await guard()
+  const sees = async (eventId: string): Promise<boolean> => (await alice.get(at(room, `/event/${encodeURIComponent(eventId)}`))).status === 200
+  const good = eve.event()
+  await eve.send(good.pdu)
+  answers(() => [400, { errcode: 'M_FORBIDDEN', error: 'This looks like spam.' }])
+  const spam = eve.event()
+  await eve.send(spam.pdu)
+  assert.deepEqual([await sees(good.eventId), await sees(spam.eventId)], [true, false])
 })
 
 /** The event as another server reads it. */

@@ -11,6 +11,8 @@ import { canonicalJson } from '@myelin/protocol/json/canonical.ts'
 import { isObject, own, type JsonObject, type JsonValue } from '@myelin/protocol/json/json.ts'
 import { parseJson } from '@myelin/protocol/json/parse.ts'
 import type { Ancestry } from '#engine/ancestry.ts'
+import type { PolicyChecks } from '#engine/policy-checks.ts'
+import type { RoomWriter } from '#engine/room-writer.ts'
 import { LackingEvents } from '#engine/room-receiver.ts'
 import type { PduChecks } from '#engine/pdu-checks.ts'
 import type { RoomPurgeParticipant } from '#engine/room-purging.ts'
@@ -47,6 +49,8 @@ interface Needs {
   readonly roomServers: RoomServers
   readonly checks: PduChecks
   readonly ancestry: Ancestry
+  readonly policy: Pick<PolicyChecks, 'check'>
+  readonly writer: Pick<RoomWriter, 'currentRoot'>
   readonly endedMemberships: MembershipEnds
 }
 
@@ -248,9 +252,11 @@ export class Transactions implements RoomPurgeParticipant {
   }
 
   async #place(room: Room, pdu: ParsedPdu, server: ServerName, extra: (tx: Tx) => Promise<void>): Promise<void> {
-    const { ancestry, roomServers, endedMemberships } = this.#needs
-    if (await roomServers.hasUs(room)) await ancestry.take(room, pdu, server, { extra })
-    else if (await endedMemberships.isOne(room, pdu.event)) await endedMemberships.take(room, pdu, extra)
+    const { ancestry, policy, writer, roomServers, endedMemberships } = this.#needs
+    if (await roomServers.hasUs(room)) {
+      const judged = await policy.check(room, await writer.currentRoot(room), pdu)
+      await ancestry.take(room, judged.pdu, server, { extra, isUnwanted: !judged.verdict.allowed })
+    } else if (await endedMemberships.isOne(room, pdu.event)) await endedMemberships.take(room, pdu, extra)
   }
 }
 
