@@ -18,6 +18,7 @@ const served = ['client_server', 'federation', 'federation_extra', 'synapse_admi
 export const extraPaths: ReadonlyMap<string, string> = new Map([
   ['GET /health', 'health check of load balancers'],
   ['GET /_matrix/static/client/login/', 'one row of the reference, /_matrix/static/*'],
+  ['POST /_matrix/federation/v1/3pid/onbind', 'the form that identity servers send (matrix-spec issue 524)'],
   ['POST /_matrix/client/v1/refresh', 'name of the endpoint before it was specified; old clients call it'],
   ...['r0', 'unstable'].flatMap((version) => [
     [`GET /_matrix/client/${version}/password_policy`, 'MSC2000, older versions'],
