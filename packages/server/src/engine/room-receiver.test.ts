@@ -149,6 +149,21 @@ test('a redaction that comes before its target is applied when the target comes'
   assert.equal(shown?.event.eventId, target.event.eventId, 'history takes a place before everything else')
 })
 
+test('history that continues an old branch ends it', async (t) => {
+  const { one, two, room, twin, alice } = await twins(t, '10')
+  await send(one, room, text(alice, 'gap'))
+  const middle = await send(one, room, topic(alice, 'middle'))
+  const last = await send(one, room, text(alice, 'last'))
+  const after = await one.states.all(room, last.stateRoot ?? 0)
+  await two.receiver.receive(twin, asPdu(last), { outliers: [asPdu(middle)], statesAfter: new Map([[middle.event.eventId, after.map(({ event }) => event.eventId)]]) })
+  const branches = async (): Promise<number> => (await two.database.rows('SELECT event_nid FROM forward_extremities', [])).length
+  assert.equal(await branches(), 2)
+  const newest = await one.events.page({ roomNid: room.nid, from: undefined, to: undefined, direction: 'backward', limit: 3, maxStream: one.eventsStream.position })
+  for (const event of newest.slice(1).reverse()) await two.receiver.receive(twin, asPdu(event), { isHistory: true })
+  assert.equal(await branches(), 1)
+  await assertSame(one, two, room, twin)
+})
+
 test('many events of two branches at once', async (t) => {
   const { one, two, room, twin, alice, bob } = await twins(t, '11')
   const sent = await Promise.all([

@@ -239,14 +239,14 @@ export class RoomReceiver {
   async #commit(intake: Intake, event: StoredEvent, outlier: StoredEvent | undefined): Promise<{ event: StoredEvent; committed: Promise<void> }> {
     const { room, head, options, nodes, known, outliers } = intake
     const moves = !event.rejected && !event.softFailed && options.isHistory === undefined
-    const after = moves ? await this.#headAfter(intake, event) : head
+    const after = moves ? await this.#headAfter(intake, event) : options.isHistory && !event.rejected ? await this.#headBehind(intake, event) : head
     const branch = moves ? after.extremities.at(-1)?.root : undefined
     const placed = branch === after.root || options.isHistory ? event : withRoomRoot(event, after.root)
     const redactions = await this.#redactions(intake, placed)
     const unit: CommitUnit = {
       room, lineage: head.lineage, creation: options.creation, events: [placed], authEvents: [authOf(room, event.event, known)], nodes, outliers,
-      extremities: options.isHistory ? undefined : after.extremities,
-      changes: options.isHistory ? undefined : await this.#needs.states.changes(room, head.root, after.root),
+      extremities: options.isHistory && after === head ? undefined : after.extremities,
+      changes: options.isHistory && after === head ? undefined : await this.#needs.states.changes(room, head.root, after.root),
       ...(outlier ? { known: new Set([outlier.nid]) } : {}), ...(options.isHistory ? { isHistory: true as const } : {}),
       ...redactions, extra: options.extra && ((tx) => options.extra?.(tx, placed) ?? Promise.resolve()),
     }
@@ -262,6 +262,17 @@ export class RoomReceiver {
     const extremities: Extremity[] = [...head.extremities.filter((extremity) => !named.has(extremity.eventId)), { nid: event.nid, eventId, depth, root }]
     const resolved = await this.#resolve(room, extremities.map((extremity) => extremity.root), nodes)
     return { lineage: head.lineage, extremities, root: resolved, nodes: new Map() }
+  }
+
+  /**
+   * The head once history is there: a branch that it continues has gone on in what came later. Its old state must not be resolved with that any
+   * longer: rules that have changed since could bring back what was overruled.
+   */
+  async #headBehind({ room, head, nodes }: Intake, { event: { prevEventIds } }: StoredEvent): Promise<Head> {
+    const extremities = head.extremities.filter((extremity) => !prevEventIds.includes(extremity.eventId))
+    if (extremities.length === head.extremities.length || extremities.length === 0) return head
+    const root = await this.#resolve(room, extremities.map((extremity) => extremity.root), nodes)
+    return { lineage: head.lineage, extremities, root, nodes: new Map() }
   }
 
   async #entry(type: string, stateKey: string, eventNid: number): Promise<StateEntry> {

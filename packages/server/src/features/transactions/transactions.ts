@@ -11,6 +11,7 @@ import { canonicalJson } from '@myelin/protocol/json/canonical.ts'
 import { isObject, own, type JsonObject, type JsonValue } from '@myelin/protocol/json/json.ts'
 import { parseJson } from '@myelin/protocol/json/parse.ts'
 import type { Ancestry } from '#engine/ancestry.ts'
+import type { Backfill } from '#engine/backfill.ts'
 import type { PolicyChecks } from '#engine/policy-checks.ts'
 import type { RoomWriter } from '#engine/room-writer.ts'
 import { LackingEvents } from '#engine/room-receiver.ts'
@@ -18,6 +19,7 @@ import type { PduChecks } from '#engine/pdu-checks.ts'
 import type { RoomPurgeParticipant } from '#engine/room-purging.ts'
 import type { RoomServers } from '#engine/room-servers.ts'
 import type { Room } from '#engine/room.ts'
+import type { StoredEvent } from '#engine/stored-event.ts'
 import type { Rooms } from '#engine/rooms.ts'
 import type { Clock } from '#platform/clock.ts'
 import { StorageError, type Database, type Tx } from '#platform/db/database.ts'
@@ -49,6 +51,7 @@ interface Needs {
   readonly roomServers: RoomServers
   readonly checks: PduChecks
   readonly ancestry: Ancestry
+  readonly backfill: Pick<Backfill, 'fill'>
   readonly policy: Pick<PolicyChecks, 'check'>
   readonly writer: Pick<RoomWriter, 'currentRoot'>
   readonly endedMemberships: MembershipEnds
@@ -71,6 +74,7 @@ export class Transactions implements RoomPurgeParticipant {
   readonly #handlers = new Map<string, EduHandler>()
   readonly #accepting = new Map<string, Promise<TransactionReply>>()
   readonly #draining = new Map<number, Promise<void>>()
+  readonly #filling = new Set<Promise<unknown>>()
   /** Rooms for which more was staged while they were being drained. */
   readonly #again = new Set<number>()
   /** Events whose ancestors could not be had, with when it is tried again. */
@@ -105,7 +109,7 @@ export class Transactions implements RoomPurgeParticipant {
 
   /** Resolves once everything that is staged has been taken in. */
   async settled(): Promise<void> {
-    while (this.#draining.size > 0) await Promise.all(this.#draining.values())
+    while (this.#draining.size + this.#filling.size > 0) await Promise.all([...this.#draining.values(), ...this.#filling])
   }
 
   roomPurged(tx: Tx, room: Room, limit: number): Promise<boolean> {
@@ -115,7 +119,7 @@ export class Transactions implements RoomPurgeParticipant {
   /** Takes no more in, and waits for what is being taken in. */
   async stop(): Promise<void> {
     this.#isStopped = true
-    await Promise.all(this.#draining.values())
+    await Promise.all([...this.#draining.values(), ...this.#filling])
   }
 
   /**
@@ -251,11 +255,20 @@ export class Transactions implements RoomPurgeParticipant {
     if (!isDeleted) await database.transaction((tx) => this.#store.delete(tx, nid))
   }
 
+  /** Fetches what came before an event that was understood by the state there alone, so that older branches find their continuation. */
+  #fillBehind(room: Room, event: StoredEvent): void {
+    const filling = this.#needs.backfill.fill(room, [event]).catch((error: unknown) => {
+      if (!this.#isStopped) this.#needs.logger.warn(`What came before ${event.event.eventId} could not be fetched.`, { error })
+    }).finally(() => this.#filling.delete(filling))
+    this.#filling.add(filling)
+  }
+
   async #place(room: Room, pdu: ParsedPdu, server: ServerName, extra: (tx: Tx) => Promise<void>): Promise<void> {
     const { ancestry, policy, writer, roomServers, endedMemberships } = this.#needs
     if (await roomServers.hasUs(room)) {
       const judged = await policy.check(room, await writer.currentRoot(room), pdu)
-      await ancestry.take(room, judged.pdu, server, { extra, isUnwanted: !judged.verdict.allowed })
+      const event = await ancestry.take(room, judged.pdu, server, { extra, isUnwanted: !judged.verdict.allowed })
+      if (!event.rejected && !event.softFailed) this.#fillBehind(room, event)
     } else if (await endedMemberships.isOne(room, pdu.event)) await endedMemberships.take(room, pdu, extra)
   }
 }
