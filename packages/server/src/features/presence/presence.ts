@@ -84,7 +84,8 @@ export class Presence implements AsyncDisposable {
   /** Stops the time and waits for what is being written. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#timer.cancel()
-    await this.#writing
+    // Who changed something hears of a failure; it must not keep the server from stopping.
+    await this.#writing?.catch(() => undefined)
   }
 
   /**
