@@ -3,11 +3,14 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { buildEvent } from '@myelin/protocol/events/build.ts'
 import type { RoomId, UserId } from '@myelin/protocol/ids/ids.ts'
+import type { JsonObject } from '@myelin/protocol/json/json.ts'
 import { getRoomVersion } from '@myelin/protocol/rooms/versions.ts'
+import { FakeMember } from '../kit/fake-member.ts'
 import { FakeRemote } from '../kit/fake-remote.ts'
 import { exchanged, federatingServer } from '../kit/federating-server.ts'
 import { membersOf, roomPath as room, syncedRooms, textsOf as texts } from '../kit/room-views.ts'
 import { send as say } from '../kit/syncing.ts'
+import { TestClient } from '../kit/test-client.ts'
 
 async function pair(t: TestContext, create: object = {}, config = '') {
   const [here, there] = [await federatingServer(t, { config }), await federatingServer(t, { config })]
@@ -130,6 +133,45 @@ test('aliases and the listing of a room at one server lead to its replacement, w
     const { chunk } = await client.get('/publicRooms').ok()
     assert.ok(Array.isArray(chunk))
     assert.deepEqual(chunk.map((entry) => entry.room_id), [replacement])
+  }
+})
+
+test('what comes with an invite must be of the room, where the id of the room proves which one it is', async (t) => {
+  const { here, there, alice, bob, id } = await pair(t, { preset: 'private_chat', room_version: '12' })
+  const other = String((await alice.post('/createRoom', { room_version: '12' }).ok())['room_id'])
+  const remote = await FakeRemote.start(t)
+  const eve = await FakeMember.join(remote, here, String((await alice.post('/createRoom', { preset: 'public_chat', room_version: '12' }).ok())['room_id']), 'eve')
+  const invite = eve.event({ type: 'm.room.member', stateKey: bob.userId, content: { membership: 'invite' } })
+  const create = eve.state.get('m.room.create ')
+  const path = `/_matrix/federation/v2/invite/${encodeURIComponent(eve.roomId)}/${encodeURIComponent(invite.eventId)}`
+  const put = (state: readonly JsonObject[] | undefined) => {
+    const body: JsonObject = { event: invite.pdu, room_version: '12', ...(state ? { invite_room_state: state } : {}) }
+    // Not held against the description: it wants the event to have an `origin`, which events need not have.
+    return new TestClient({ url: there.url }).send('PUT', path, body, { headers: remote.sign(there, 'PUT', path, body) })
+  }
+  assert.ok(create)
+  const levels = eve.state.get('m.room.power_levels ')
+  assert.ok(levels)
+  await put(undefined).fails(400, 'M_INVALID_PARAM')
+  await put([levels.pdu]).fails(400, 'M_INVALID_PARAM')
+  await put([create.pdu, { ...levels.pdu, room_id: other }]).fails(400, 'M_INVALID_PARAM')
+  await put([create.pdu, { ...levels.pdu, signatures: {} }]).fails(400, 'M_INVALID_PARAM')
+  assert.deepEqual(await syncedRooms(bob, 'invite'), {})
+  await put([create.pdu, levels.pdu]).ok()
+  assert.deepEqual(Object.keys(await syncedRooms(bob, 'invite')), [eve.roomId])
+  assert.notEqual(id, eve.roomId)
+})
+
+test('why another server does not take an invite', async (t) => {
+  const { alice, id } = await pair(t, { preset: 'private_chat' })
+  const remote = await FakeRemote.start(t)
+  for (const [status, errcode, seen] of [
+    [400, 'M_INCOMPATIBLE_ROOM_VERSION', '400 M_UNSUPPORTED_ROOM_VERSION'], [400, 'M_INVALID_PARAM', '502 M_CONNECTION_FAILED'], [403, 'M_INVITE_BLOCKED', '403 M_INVITE_BLOCKED'],
+    [403, 'M_FORBIDDEN', '403 M_FORBIDDEN'], [500, 'M_UNKNOWN', '502 M_FORBIDDEN'],
+  ] as const) {
+    remote.onAny('PUT', (path) => path.startsWith('/_matrix/federation/v2/invite/'), () => [status, { errcode, error: 'No.' }])
+    const reply = await alice.post(`${room(id)}/invite`, { user_id: `@eve:${remote.serverName}` })
+    assert.equal(`${reply.status} ${String(reply.body['errcode'])}`, seen)
   }
 })
 

@@ -105,7 +105,7 @@ const invite = endpoint({
     user_id: Type.Optional(Type.String()), reason: Type.Optional(Type.String()), medium: Type.Optional(Type.String()), address: Type.Optional(Type.String()),
     id_server: Type.Optional(Type.String()), id_access_token: Type.Optional(Type.String()),
   }),
-  errors: ['M_FORBIDDEN', 'M_NOT_FOUND', 'M_LIMIT_EXCEEDED', 'M_INVITE_BLOCKED', 'M_MISSING_PARAM', 'M_THREEPID_DENIED', 'M_INVALID_PARAM', 'M_CONNECTION_FAILED'],
+  errors: ['M_FORBIDDEN', 'M_NOT_FOUND', 'M_LIMIT_EXCEEDED', 'M_INVITE_BLOCKED', 'M_MISSING_PARAM', 'M_THREEPID_DENIED', 'M_INVALID_PARAM', 'M_CONNECTION_FAILED', 'M_UNSUPPORTED_ROOM_VERSION'],
   handler: async ({ membership, rooms, thirdPartyInvites }: Needs, { requester, params, body }) => {
     const { user_id: userId, reason } = body
     const room = await rooms.require(params.roomId)

@@ -8,7 +8,7 @@ import { MatrixError, refuse } from '@myelin/protocol/errors.ts'
 import type { EventSigner } from '@myelin/protocol/events/build.ts'
 import { parsePdu } from '@myelin/protocol/events/parse.ts'
 import { readStrippedState } from '@myelin/protocol/events/stripped-state.ts'
-import type { ServerName, UserId } from '@myelin/protocol/ids/ids.ts'
+import type { RoomId, ServerName, UserId } from '@myelin/protocol/ids/ids.ts'
 import { isUserId, serverOf } from '@myelin/protocol/ids/user-id.ts'
 import { own, type JsonObject, type JsonValue } from '@myelin/protocol/json/json.ts'
 import { getRoomVersion, type RoomVersion } from '@myelin/protocol/rooms/versions.ts'
@@ -60,7 +60,7 @@ export class Invites implements InvitesElsewhere {
 
   /**
    * Invites a user of another server, which has to sign the invite.
-   * @throws M_FORBIDDEN and what else the other server says; RemoteError where it does not answer
+   * @throws M_FORBIDDEN, M_INVITE_BLOCKED, M_UNSUPPORTED_ROOM_VERSION as the other server says; M_CONNECTION_FAILED, RemoteError where it gives no usable answer
    */
   async send(room: Room, proposal: Proposal & { readonly stateKey: string }): Promise<StoredEvent> {
     const { writer, strippedStates, receiver, signer } = this.#needs
@@ -91,6 +91,7 @@ export class Invites implements InvitesElsewhere {
     if (event.type !== 'm.room.member' || own(event.content, 'membership') !== 'invite' || !isUserId(invitee)) throw refuse('M_INVALID_PARAM', 'The event is not an invite.')
     if (event.roomId !== invite.roomId || event.eventId !== invite.eventId) throw refuse('M_INVALID_PARAM', 'The event is not the one that the path names.')
     if (serverOf(event.sender) !== origin) throw refuse('M_INVALID_PARAM', `The inviting user is not one of ${origin}.`)
+    if (version.roomIdIsCreateHash) await this.#assertTrue(version, event.roomId, invite.strippedState, origin)
     await this.#assertWelcome(event.sender, invitee)
     const { serverName, key } = this.#needs.signer
     const pdu = signEvent(version, event.pdu, serverName, key)
@@ -98,9 +99,18 @@ export class Invites implements InvitesElsewhere {
     return pdu
   }
 
+  /** What is told of a room whose id proves which one it is must be signed and of that room, the event that made it included. @throws M_INVALID_PARAM */
+  async #assertTrue(version: RoomVersion, roomId: RoomId, told: JsonValue | undefined, origin: ServerName): Promise<void> {
+    const list = Array.isArray(told) ? told : []
+    const checked = await this.#needs.checks.checkAll(version, roomId, list, origin)
+    if (checked.length < list.length) throw refuse('M_INVALID_PARAM', 'The state that comes with the invite has events that are malformed, not signed, or of another room.')
+    if (!checked.some(({ event }) => event.type === 'm.room.create')) throw refuse('M_INVALID_PARAM', 'The state that comes with the invite lacks m.room.create.')
+  }
+
   async #assertWelcome(inviter: UserId, invitee: UserId): Promise<void> {
     const { accounts, areBlocked, inviteFilter, limits } = this.#needs
-    const account = accounts.isLocal(invitee) ? await accounts.get(invitee) : undefined
+    if (!accounts.isLocal(invitee)) throw refuse('M_INVALID_PARAM', `${invitee} is not a user of this server.`)
+    const account = await accounts.get(invitee)
     if (!account || account.isDeactivated) throw refuse('M_NOT_FOUND', `${invitee} is not a user of this server.`)
     if (areBlocked) throw refuse('M_FORBIDDEN', 'Users of this server take no invites.')
     await inviteFilter.assertMayBeInvited(inviter, invitee)
@@ -128,7 +138,23 @@ export class Invites implements InvitesElsewhere {
       return own(await federation.request(server, { method: 'PUT', path: pathOf(['federation/v2/invite', room.id, eventId]), body, insists: true }), 'event') ?? {}
     } catch (error) {
       if (!(error instanceof FederationRefusal)) throw error
-      throw new MatrixError(error.status < 500 ? error.status : 502, error.errcode === 'M_INVITE_BLOCKED' ? 'M_INVITE_BLOCKED' : 'M_FORBIDDEN', error.message)
+      throw asRefusal(error)
     }
+  }
+}
+
+/** What of another server's refusal the inviting user is told. */
+function asRefusal({ status, errcode, message }: FederationRefusal): MatrixError {
+  switch (errcode) {
+    case 'M_INVITE_BLOCKED':
+      return new MatrixError(status, errcode, message)
+    case 'M_INCOMPATIBLE_ROOM_VERSION':
+      return refuse('M_UNSUPPORTED_ROOM_VERSION', message)
+    case 'M_INVALID_PARAM':
+    case 'M_MISSING_PARAM':
+      // The request was ours, not the user's.
+      return refuse('M_CONNECTION_FAILED', message)
+    default:
+      return new MatrixError(status < 500 ? status : 502, 'M_FORBIDDEN', message)
   }
 }

@@ -6,9 +6,11 @@ import { endpoint } from '#platform/http/endpoint.ts'
 import { JsonText } from '#platform/http/reply.ts'
 import { EventIdParam, JsonObjectSchema, RoomIdParam, UserIdParam } from '#platform/http/schemas.ts'
 import type { StoredEvent } from '#engine/stored-event.ts'
+import { emptyRoot } from '#engine/trie.ts'
 import type { Handshakes } from './handshakes.ts'
 import type { Invites } from './invites.ts'
 import type { RoomAnswers } from './room-answers.ts'
+import type { StrippedStates } from './stripped-states.ts'
 
 interface Needs {
   readonly roomAnswers: RoomAnswers
@@ -37,7 +39,7 @@ function ids(events: readonly StoredEvent[]): readonly EventId[] {
 }
 
 const getState = endpoint({
-  ...shared, id: 'getRoomState', servlet: 'FederationStateV1Servlet', method: 'GET', path: '/state/:roomId', spec: spec('get_matrixfederationv1stateroomid'),
+  ...shared, id: 'getRoomStateAtEvent', servlet: 'FederationStateV1Servlet', method: 'GET', path: '/state/:roomId', spec: spec('get_matrixfederationv1stateroomid'),
   params: roomParams, query: atEvent, errors: [...readErrors, 'M_MISSING_PARAM'],
   handler: async ({ roomAnswers }: Needs, { origin, params, query }) => {
     const room = await roomAnswers.roomFor(origin, params.roomId, [query.event_id])
@@ -163,9 +165,9 @@ const sendJoinV1 = endpoint({
 const sendKnock = endpoint({
   ...shared, id: 'sendKnock', servlet: 'FederationV1SendKnockServlet', method: 'PUT', path: '/send_knock/:roomId/:eventId',
   spec: spec('put_matrixfederationv1send_knockroomideventid'), params: eventParams, body: JsonObjectSchema, errors: sendErrors,
-  handler: async ({ handshakes, prejoinState }: HandshakeNeeds & { readonly prejoinState: { of(event: StoredEvent): Promise<string[]> } }, { origin, params, body }) => {
+  handler: async ({ handshakes, prejoinState }: HandshakeNeeds & { readonly prejoinState: StrippedStates }, { origin, params, body }) => {
     const event = await handshakes.complete(origin, params.roomId, params.eventId, body, 'knock')
-    return new JsonText(`{"knock_room_state":[${(await prejoinState.of(event)).join(',')}]}`)
+    return new JsonText(`{"knock_room_state":${pdus(await prejoinState.forServer(event.room, event.stateRoot ?? emptyRoot, event.event.sender))}}`)
   },
 })
 
@@ -191,11 +193,11 @@ interface InviteNeeds {
   readonly invites: Invites
 }
 
-const inviteErrors = [...sendErrors, 'M_INCOMPATIBLE_ROOM_VERSION', 'M_INVITE_BLOCKED', 'M_LIMIT_EXCEEDED', 'M_MISSING_PARAM'] as const
+const inviteErrors = [...sendErrors, 'M_INVITE_BLOCKED', 'M_LIMIT_EXCEEDED'] as const
 
 const invite = endpoint({
   ...shared, id: 'sendInviteV2', servlet: 'FederationV2InviteServlet', method: 'PUT', versions: ['v2'], path: '/invite/:roomId/:eventId',
-  spec: spec('put_matrixfederationv2inviteroomideventid'), params: eventParams, errors: inviteErrors,
+  spec: spec('put_matrixfederationv2inviteroomideventid'), params: eventParams, errors: [...inviteErrors, 'M_INCOMPATIBLE_ROOM_VERSION', 'M_MISSING_PARAM'],
   body: Type.Object({ event: JsonObjectSchema, room_version: Type.String({ maxLength: 32 }), invite_room_state: Type.Optional(Type.Array(JsonObjectSchema)) }),
   handler: async ({ invites }: InviteNeeds, { origin, params, body }) => ({
     event: await invites.receive(origin, {
