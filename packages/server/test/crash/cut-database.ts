@@ -69,16 +69,18 @@ export class CutDatabase implements Database {
 
   async transaction<Result>(work: (tx: Tx) => Promise<Result>): Promise<Result> {
     if (this.#dead) throw new StorageError('The process has ended.')
+    // What comes before the cut is armed only sets the scene.
+    const acknowledgesEarly = this.#acknowledgesEarly && this.#cutAt !== Number.POSITIVE_INFINITY
     const early = Promise.withResolvers<Result>()
     early.promise.catch(() => undefined)
     const committed = this.#inner.transaction(async (tx) => {
       await this.#learnSync(tx)
       const result = await work(this.#counting(tx))
-      if (this.#acknowledgesEarly) early.resolve(result)
+      if (acknowledgesEarly) early.resolve(result)
       this.write()
       return result
     })
-    if (this.#acknowledgesEarly) {
+    if (acknowledgesEarly) {
       committed.catch((error: unknown) => early.reject(error))
       return early.promise
     }
