@@ -11,6 +11,7 @@ import type { Profiles } from '#features/profiles/profiles.ts'
 import { Relations } from '#features/relations/relations.ts'
 import { Threads } from '#features/relations/threads.ts'
 import { RoomSummaries } from '#features/room-summaries/room-summaries.ts'
+import type { RemoteSpaces } from '#features/spaces/remote-spaces.ts'
 import { Spaces } from '#features/spaces/spaces.ts'
 import { UserDirectory } from '#features/user-directory/user-directory.ts'
 import type { CacheBudget } from '#platform/cache/cache.ts'
@@ -31,6 +32,7 @@ interface Inputs {
   readonly accountData: AccountData
   readonly profiles: Profiles
   readonly remote: RemoteDirectory
+  readonly remoteSpaces: RemoteSpaces
   readonly logger: (name: string) => Logger
   /** Place in the events stream of a token of `/sync`. */
   readonly syncPosition: (token: string) => number | undefined
@@ -58,7 +60,7 @@ export function composeDirectory(inputs: Inputs) {
   engine.purging.addParticipant(relations)
   engine.clientEvents.addSource(relations.aggregations)
   const threads = new Threads({ ...engine, ignoredUsers: accountData, relations })
-  const spaces = new Spaces({ ...engine, clock: inputs.clock, summaries: roomSummaries })
+  const spaces = new Spaces({ ...engine, clock: inputs.clock, summaries: roomSummaries, remote: inputs.remoteSpaces })
   const rules = config.user_directory
   const userDirectory = new UserDirectory({
     ...inputs, ...engine, logger: inputs.logger('synapse.handlers.user_directory'),

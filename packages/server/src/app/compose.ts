@@ -10,6 +10,7 @@ import type { Metrics } from '#platform/metrics/metrics.ts'
 import { BackgroundUpdates } from '#schema/background-updates.ts'
 import { backgroundUpdates as declaredUpdates } from '#schema/migrations.ts'
 import { remoteDirectory } from '#features/directory/remote-directory.ts'
+import { remoteSpaces } from '#features/spaces/remote-spaces.ts'
 import { remoteKeys } from '#features/keys/remote-keys.ts'
 import { remoteBytesLimit } from '#features/media/remote-media.ts'
 import { PolicyServers } from '#features/policy-servers/policy-servers.ts'
@@ -98,7 +99,7 @@ export async function compose({ loaded, ...outside }: ComposeInputs) {
   const encryption = await composeEncryption({ ...inputs, ...identity, caches, remote: remoteKeys(federating.federation), memberships: engine.memberships, roomServers: engine.roomServers, stack })
   const personal = await composePersonal({ ...inputs, caches, engine, accounts: identity.accounts, devices: identity.devices, stack })
   const syncPosition = (token: string): number | undefined => (parseSyncToken(token) ?? parsePos(token)?.moment)?.events
-  const finding = composeDirectory({ ...inputs, ...identity, caches, remote: remoteDirectory(federating.federation), engine, serverName, accountData: personal.accountData, syncPosition, stack })
+  const finding = composeDirectory({ ...inputs, ...identity, caches, remote: remoteDirectory(federating.federation), remoteSpaces: remoteSpaces(federating.federation, clock, serverName), engine, serverName, accountData: personal.accountData, syncPosition, stack })
   const roomSlices = await composeRooms({
     ...inputs, ...federating, caches, limits, engine, signer, outbound, noticeRooms, stack,
     accountData: personal.accountData, pushRules: personal.pushRules, activity: personal.presence, profiles: identity.profiles, accounts: identity.accounts,

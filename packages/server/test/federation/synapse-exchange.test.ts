@@ -5,7 +5,7 @@ import type { JsonObject } from '@myelin/protocol/json/json.ts'
 import { CrossSigningKeys, deviceKeys, newKey, oneTimeKeys } from '#features/keys/fixture-keys.ts'
 import { within } from '../kit/deadline.ts'
 import { roomPath as room } from '../kit/room-views.ts'
-import { send, syncOk, type Synced, type SyncedEvent } from '../kit/syncing.ts'
+import { send, setState, syncOk, type Synced, type SyncedEvent } from '../kit/syncing.ts'
 import type { TestClient } from '../kit/test-client.ts'
 import { neighbours, seen, usersOf, type Pair } from './neighbours.ts'
 import { create, join, member, said } from './shared-room.ts'
@@ -35,6 +35,24 @@ async function directories(pair: Pair): Promise<void> {
   assert.deepEqual([...idsIn(first), ...idsIn(await page({ limit: 2, since: first['next_batch'] }))].sort(), [...ids.values()].sort())
   assert.deepEqual(idsIn(await page({ filter: { generic_search_term: 'two of' } })), [ids.get('two')])
   assert.equal(idsIn(await guest.get(`/publicRooms?server=${pair.home.serverName}`).ok()).length, 3)
+}
+
+async function spaces(pair: Pair): Promise<void> {
+  const { host, guest } = await usersOf(pair)
+  const space = (name: string, more: object = {}) => create(host, { name, creation_content: { type: 'm.space' }, room_version: '11', ...more })
+  const [root, inner, leaf, hidden] = [await space('root'), await space('inner'), await create(host, { name: 'leaf' }), await create(host, { name: 'hidden', preset: 'private_chat' })]
+  const child = (parent: string, id: string, order: string) => setState(host, parent, 'm.space.child', { via: [pair.home.serverName], order }, id)
+  await child(root, inner, 'a')
+  await child(root, hidden, 'b')
+  await child(inner, leaf, 'a')
+  const names = async (): Promise<unknown[]> => {
+    const { rooms } = await guest.get(`/_matrix/client/v1${room(root)}/hierarchy`).ok()
+    return Array.isArray(rooms) ? rooms.map((entry) => entry.name) : []
+  }
+  // Synapse shows the rooms below a space only to who is in the space.
+  if (pair.away.name === 'Myelin') assert.deepEqual(await names(), ['root', 'inner', 'leaf'])
+  await join(guest, root, pair.home.serverName)
+  assert.deepEqual(await names(), ['root', 'inner', 'leaf'])
 }
 
 async function devices(pair: Pair): Promise<void> {
@@ -138,7 +156,7 @@ async function media(pair: Pair): Promise<void> {
 }
 
 const exchanges: readonly (readonly [string, (pair: Pair) => Promise<void>])[] = [
-  ['profiles', profiles], ['aliases and published rooms', directories], ['keys of devices, one-time keys and cross-signing', devices], ['typing and receipts', readingAndTyping],
+  ['profiles', profiles], ['aliases and published rooms', directories], ['spaces', spaces], ['keys of devices, one-time keys and cross-signing', devices], ['typing and receipts', readingAndTyping],
   ['presence', presence], ['messages to devices', messagesToDevices], ['changes of devices', deviceLists], ['media', media],
 ]
 

@@ -8,7 +8,7 @@ import { getRoomVersion } from '@myelin/protocol/rooms/versions.ts'
 import { FakeMember } from '../kit/fake-member.ts'
 import { FakeRemote } from '../kit/fake-remote.ts'
 import { exchanged, federatingServer } from '../kit/federating-server.ts'
-import { membersOf, roomPath as room, syncedRooms, textsOf as texts } from '../kit/room-views.ts'
+import { membersOf, roomPath as room, stateOf, syncedRooms, textsOf as texts } from '../kit/room-views.ts'
 import { send as say } from '../kit/syncing.ts'
 import { TestClient } from '../kit/test-client.ts'
 
@@ -335,4 +335,21 @@ test('history that was not to be seen by those who come later stays hidden', asy
   await say(alice, id, 'open')
   await exchange()
   assert.deepEqual(await texts(bob, id), ['open'])
+})
+
+test('another server asks for the event nearest to a time, as far as it may see it, and how large a room is', async (t) => {
+  const { here, alice, id } = await pair(t)
+  const remote = await FakeRemote.start(t)
+  await say(alice, id, 'early')
+  await alice.put(`${room(id)}/state/m.room.history_visibility/`, { history_visibility: 'joined' }).ok()
+  const hidden = await say(alice, id, 'hidden')
+  const eve = await FakeMember.join(remote, here, id, 'eve')
+  const seen = await say(alice, id, 'seen')
+  const ask = (ts: number, dir: string) => remote.send(here, 'GET', `/_matrix/federation/v1/timestamp_to_event/${encodeURIComponent(id)}?ts=${ts}&dir=${dir}`).ok()
+  assert.equal((await ask(0, 'f'))['event_id'], eve.state.get('m.room.create ')?.eventId)
+  assert.equal((await ask(Date.now() + 1000, 'b'))['event_id'], seen)
+  const { origin_server_ts: ts } = await alice.get(`${room(id)}/event/${encodeURIComponent(hidden)}`).ok()
+  assert.notEqual((await ask(Number(ts), 'f'))['event_id'], hidden)
+  const { v1 } = await remote.send(here, 'GET', `/_matrix/federation/unstable/rooms/${encodeURIComponent(id)}/complexity`).ok()
+  assert.equal(v1, Object.keys(await stateOf(alice, id)).length / 500)
 })

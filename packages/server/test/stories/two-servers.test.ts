@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { FakeRemote } from '../kit/fake-remote.ts'
-import { federatingServer } from '../kit/federating-server.ts'
+import { exchanged, federatingServer } from '../kit/federating-server.ts'
+import type { TestClient } from '../kit/test-client.ts'
 import { deviceKeys, newKey } from '#features/keys/fixture-keys.ts'
 
 async function pair(t: TestContext, config = '') {
@@ -116,4 +117,60 @@ test('what a server says of devices that are not its own is dropped', async (t) 
   const answer = await alice.post('/keys/query', { device_keys: { [eve]: [] } }).ok()
   assert.deepEqual(answer['device_keys'], { [eve]: { E: device(eve, 'E') } })
   assert.deepEqual(answer['master_keys'], {})
+})
+
+const space = { creation_content: { type: 'm.space' }, preset: 'public_chat', room_version: '11' }
+const encoded = encodeURIComponent
+
+async function rooms(client: TestClient, id: string, query = ''): Promise<Readonly<Record<string, unknown>>[]> {
+  const { rooms: list } = await client.get(`/_matrix/client/v1/rooms/${encoded(id)}/hierarchy${query}`).ok()
+  return Array.isArray(list) ? list : []
+}
+
+test('spaces of another server, as far as a user may see them', async (t) => {
+  const { here, there, alice, bob } = await pair(t)
+  const make = async (name: string, more: object = {}): Promise<string> => String((await bob.post('/createRoom', { preset: 'public_chat', room_version: '11', name, ...more }).ok())['room_id'])
+  const [root, inner, leaf, hidden] = [await make('root', space), await make('inner', space), await make('leaf'), await make('hidden', { preset: 'private_chat' })]
+  const restricted = await make('restricted', { initial_state: [{ type: 'm.room.join_rules', state_key: '', content: { join_rule: 'restricted', allow: [{ type: 'm.room_membership', room_id: root }] } }] })
+  const child = (parent: string, id: string, content: object) => bob.put(`/rooms/${encoded(parent)}/state/m.space.child/${encoded(id)}`, { via: [there.serverName], ...content }).ok()
+  await child(root, inner, { order: 'a', suggested: true })
+  await child(root, restricted, { order: 'b' })
+  await child(root, hidden, { order: 'c' })
+  await child(root, '!unknown:elsewhere.example', { order: 'd' })
+  await child(inner, leaf, {})
+  const names = async (query = ''): Promise<unknown[]> => (await rooms(alice, root, query)).map((entry) => entry['name'])
+  assert.deepEqual(await names(), ['root', 'inner', 'leaf'])
+  assert.deepEqual(await names('?max_depth=1'), ['root', 'inner'])
+  assert.deepEqual(await names('?suggested_only=true'), ['root', 'inner'])
+  const [entry] = await rooms(alice, root)
+  assert.deepEqual([entry?.['room_type'], entry?.['num_joined_members'], entry?.['join_rule'], entry?.['room_version']], ['m.space', 1, 'public', '11'])
+  assert.equal(JSON.stringify(entry?.['children_state']).includes(hidden), true)
+  await alice.post(`/join/${encoded(root)}?via=${there.serverName}`, {}).ok()
+  await exchanged(here, there)
+  await alice.post(`/join/${encoded(inner)}?via=${there.serverName}`, {}).ok()
+  assert.deepEqual(await names(), ['root', 'inner', 'leaf', 'restricted'])
+  const remote = await FakeRemote.start(t)
+  const path = (id: string): string => `/_matrix/federation/v1/hierarchy/${encoded(id)}`
+  const answer = await remote.send(there, 'GET', path(root)).ok()
+  assert.deepEqual([answer['inaccessible_children'], JSON.stringify(answer['children']).includes('inner')], [[restricted, hidden], true])
+  await remote.send(there, 'GET', path(hidden)).fails(404, 'M_NOT_FOUND')
+  await remote.send(there, 'GET', path('!none:x')).fails(404, 'M_NOT_FOUND')
+  await remote.send(there, 'GET', path('none')).fails(400, 'M_INVALID_PARAM')
+  await remote.send(there, 'GET', `${path(root)}?suggested_only=perhaps`).fails(400, 'M_INVALID_PARAM')
+  assert.deepEqual((await remote.send(there, 'GET', `${path(root)}?suggested_only=true`).ok())['inaccessible_children'], [])
+})
+
+test('hierarchies of servers that answer nonsense', async (t) => {
+  const { alice } = await pair(t)
+  const remote = await FakeRemote.start(t)
+  const id = `!space:${remote.serverName}`
+  const good = { room_id: id, num_joined_members: 3, world_readable: true, guest_can_join: 'yes', name: 5, topic: 'T', room_type: 'm.space', extra: {}, children_state: [5, {}, { type: 'm.space.child', state_key: '!x:x', sender: '@a:x', content: {} }] }
+  for (const [n, body] of [{}, { room: 5 }, { room: { ...good, room_id: '!other:x' } }, { room: { ...good, num_joined_members: 'many' } }, { room: { ...good, world_readable: false, join_rule: 'invite' } }].entries()) {
+    remote.on('GET', `/_matrix/federation/v1/hierarchy/${encoded(`!bad${n}:${remote.serverName}`)}`, () => body)
+    await alice.get(`/_matrix/client/v1/rooms/${encoded(`!bad${n}:${remote.serverName}`)}/hierarchy`).fails(403, 'M_FORBIDDEN')
+  }
+  remote.on('GET', `/_matrix/federation/v1/hierarchy/${encoded(id)}`, () => ({ room: good, children: [5, {}], inaccessible_children: 5 }))
+  assert.deepEqual(await rooms(alice, id), [{ room_id: id, num_joined_members: 3, world_readable: true, guest_can_join: false, join_rule: 'public', topic: 'T', room_type: 'm.space', children_state: [] }])
+  await rooms(alice, id)
+  assert.equal(remote.count(`/_matrix/federation/v1/hierarchy/${encoded(id)}`), 1)
 })

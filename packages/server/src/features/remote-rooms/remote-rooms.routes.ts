@@ -108,6 +108,23 @@ const getMissingEvents = endpoint({
   },
 })
 
+const timestampToEvent = endpoint({
+  ...shared, id: 'getEventByTimestamp', servlet: 'FederationTimestampLookupServlet', method: 'GET', path: '/timestamp_to_event/:roomId',
+  spec: spec('get_matrixfederationv1timestamp_to_eventroomid'), params: roomParams,
+  query: Type.Object({ ts: Type.Integer(), dir: Type.Union([Type.Literal('f'), Type.Literal('b')]) }), errors: [...readErrors, 'M_MISSING_PARAM'],
+  handler: async ({ roomAnswers }: Needs, { origin, params, query }) => {
+    const room = await roomAnswers.roomFor(origin, params.roomId, [])
+    const { event } = await roomAnswers.nearest(origin, room, query.ts, query.dir === 'f' ? 'forward' : 'backward')
+    return { event_id: event.eventId, origin_server_ts: event.originServerTs }
+  },
+})
+
+const complexity = endpoint({
+  ...shared, id: 'getRoomComplexity', servlet: 'RoomComplexityServlet', versions: ['unstable'], method: 'GET', path: '/rooms/:roomId/complexity',
+  spec: 'https://element-hq.github.io/synapse/latest/usage/configuration/config_documentation.html#limit_remote_rooms', params: roomParams, errors: readErrors,
+  handler: async ({ roomAnswers }: Needs, { origin, params }) => ({ v1: await roomAnswers.complexity(await roomAnswers.roomFor(origin, params.roomId, [])) }),
+})
+
 const makeErrors = ['M_NOT_FOUND', 'M_FORBIDDEN', 'M_INVALID_PARAM', 'M_UNAUTHORIZED'] as const
 const sendErrors = [...makeErrors, 'M_BAD_JSON', 'M_NOT_JSON'] as const
 const versionsQuery = Type.Object({ ver: Type.Optional(Type.Array(Type.String({ maxLength: 32 }), { maxItems: 100 })) })
@@ -218,6 +235,6 @@ const inviteV1 = endpoint({
 })
 
 export const remoteRoomsRoutes = [
-  getState, getStateIds, getEvent, getEventAuth, backfill, getMissingEvents, makeJoin, makeKnock, makeLeave, sendJoin, sendJoinV1, sendKnock, sendLeave, sendLeaveV1,
+  getState, getStateIds, getEvent, getEventAuth, backfill, getMissingEvents, timestampToEvent, complexity, makeJoin, makeKnock, makeLeave, sendJoin, sendJoinV1, sendKnock, sendLeave, sendLeaveV1,
   invite, inviteV1,
 ] as const

@@ -9,6 +9,7 @@ import type { EventId, ServerName } from '@myelin/protocol/ids/ids.ts'
 import type { Events } from '#engine/events.ts'
 import type { RoomServers } from '#engine/room-servers.ts'
 import type { RoomStates } from '#engine/room-states.ts'
+import type { RoomWriter } from '#engine/room-writer.ts'
 import type { Room } from '#engine/room.ts'
 import type { Rooms } from '#engine/rooms.ts'
 import { emptyRoot } from '#engine/trie.ts'
@@ -19,6 +20,7 @@ interface Needs {
   readonly rooms: Rooms
   readonly events: Events
   readonly states: RoomStates
+  readonly writer: Pick<RoomWriter, 'currentRoot'>
   readonly roomServers: RoomServers
   readonly visibility: ServerVisibility
 }
@@ -100,6 +102,20 @@ export class RoomAnswers {
       open = [...rest, ...(await this.#placed(room, previous))]
     }
     return this.#needs.visibility.shown(origin, [...found.values()])
+  }
+
+  /** The event nearest to a time that a server may see. @throws M_NOT_FOUND */
+  async nearest(origin: ServerName, room: Room, ts: number, direction: 'forward' | 'backward'): Promise<StoredEvent> {
+    const candidates = (await this.#needs.events.nearest(room, ts, direction, mostBackfilled)).filter((event) => event.stateRoot !== undefined && !event.rejected && !event.softFailed)
+    const shown = await this.#needs.visibility.shown(origin, candidates)
+    const found = candidates.find((event, i) => shown[i] === event)
+    if (!found) throw refuse('M_NOT_FOUND', `This server has no event from that time ${direction === 'forward' ? 'on' : 'backwards'}.`)
+    return found
+  }
+
+  /** How much it is to take part in a room, as Synapse reckons: 1 for 500 events of state. */
+  async complexity(room: Room): Promise<number> {
+    return (await this.#needs.states.entries(room, await this.#needs.writer.currentRoot(room))).length / 500
   }
 
   /** Events that lie between, oldest first. */

@@ -3,8 +3,9 @@
  *
  * Spec: client-server API, "Published room directory", "Room Summaries", "Discovering rooms within spaces".
  */
-import type { RoomAlias, RoomId, UserId } from '@myelin/protocol/ids/ids.ts'
+import type { RoomAlias, RoomId, ServerName, UserId } from '@myelin/protocol/ids/ids.ts'
 import { isRoomAlias } from '@myelin/protocol/ids/room-alias.ts'
+import { serverOf } from '@myelin/protocol/ids/user-id.ts'
 import { isObject, own } from '@myelin/protocol/json/json.ts'
 import { contentString } from '#engine/client-events.ts'
 import type { Memberships } from '#engine/memberships.ts'
@@ -96,6 +97,20 @@ export class RoomSummaries {
     for (const roomId of summary.allowedRoomIds) {
       const allowed = await this.#needs.rooms.get(roomId)
       if (allowed && (await this.#needs.memberships.isJoined(allowed, userId))) return true
+    }
+    return false
+  }
+
+  /** Whether a server may know the room for its users: where it is in it or one of them is invited, and where they could come in or read. */
+  async mayServerPreview(server: ServerName, summary: RoomSummary): Promise<boolean> {
+    const { room, joinRule, allowedRoomIds } = summary
+    const { memberships, rooms } = this.#needs
+    if (summary.isWorldReadable || joinRule === 'public' || (joinRule === 'knock' && room.version.knocking) || (joinRule === 'knock_restricted' && room.version.knockRestricted)) return true
+    if ((await memberships.serversOf(room)).has(server)) return true
+    for (const { userId, membership } of (await memberships.ofRoom(room)).values()) if (membership === 'invite' && serverOf(userId) === server) return true
+    for (const roomId of joinRule === 'restricted' && room.version.restrictedJoins ? allowedRoomIds : []) {
+      const allowed = await rooms.get(roomId)
+      if (allowed && (await memberships.serversOf(allowed)).has(server)) return true
     }
     return false
   }

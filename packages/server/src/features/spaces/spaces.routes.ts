@@ -43,6 +43,14 @@ const hierarchy = endpoint({
     spaces.hierarchy(requester.userId, params.roomId, { suggestedOnly, limit, maxDepth, from }),
 })
 
+const hierarchyForServers = endpoint({
+  id: 'getSpaceHierarchyForServers', servlet: 'FederationRoomHierarchyServlet', method: 'GET', base: 'federation', versions: ['v1'], path: '/hierarchy/:roomId',
+  spec: 'https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1hierarchyroomid', auth: 'server', limit: 'none', role: 'generic',
+  params: Type.Object({ roomId: RoomIdParam }), query: Type.Object({ suggested_only: Type.Optional(Type.Boolean()) }),
+  errors: ['M_NOT_FOUND', 'M_INVALID_PARAM', 'M_UNAUTHORIZED', 'M_FORBIDDEN'],
+  handler: ({ spaces }: Needs, { origin, params, query }) => spaces.forServer(origin, params.roomId, query.suggested_only ?? false),
+})
+
 /** The summary of a room that the requester may see. @throws M_NOT_FOUND */
 async function summaryOf(needs: SummaryNeeds, idOrAlias: RoomId | RoomAlias, requester: Requester | undefined): Promise<RoomSummary> {
   const { rooms, aliasResolver, roomSummaries } = needs
@@ -93,4 +101,4 @@ const legacySummary = endpoint({
   handler: (needs: SummaryNeeds, { requester, params }) => unstableReply(needs, params.roomIdOrAlias, requester),
 })
 
-export const spacesRoutes = [hierarchy, summary, unstableSummary, legacySummary]
+export const spacesRoutes = [hierarchy, hierarchyForServers, summary, unstableSummary, legacySummary]

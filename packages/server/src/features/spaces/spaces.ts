@@ -6,23 +6,28 @@
 import { randomBytes } from 'node:crypto'
 import { refuse } from '@myelin/protocol/errors.ts'
 import { strippedState } from '@myelin/protocol/events/stripped-state.ts'
-import type { RoomId, UserId } from '@myelin/protocol/ids/ids.ts'
-import { own } from '@myelin/protocol/json/json.ts'
-import { contentString } from '#engine/client-events.ts'
+import type { RoomId, ServerName, UserId } from '@myelin/protocol/ids/ids.ts'
+import { parseRoomId } from '@myelin/protocol/ids/room-id.ts'
+import type { Memberships } from '#engine/memberships.ts'
+import type { RoomServers } from '#engine/room-servers.ts'
 import type { RoomStates } from '#engine/room-states.ts'
 import type { Room } from '#engine/room.ts'
 import type { Rooms } from '#engine/rooms.ts'
 import type { RoomWriter } from '#engine/room-writer.ts'
-import type { StoredEvent } from '#engine/stored-event.ts'
-import { roomSummary, type RoomSummaries } from '#features/room-summaries/room-summaries.ts'
+import { roomSummary, type RoomSummaries, type RoomSummary } from '#features/room-summaries/room-summaries.ts'
 import type { Clock } from '#platform/clock.ts'
+import type { RemoteRoom, RemoteSpaces } from './remote-spaces.ts'
+import { childrenOf, type SpaceChild } from './space-child.ts'
 
 interface Needs {
   readonly clock: Clock
   readonly rooms: Rooms
   readonly states: RoomStates
   readonly writer: RoomWriter
+  readonly memberships: Memberships
+  readonly roomServers: Pick<RoomServers, 'isHere'>
   readonly summaries: RoomSummaries
+  readonly remote: RemoteSpaces
 }
 
 /** A request for a page of a tree. */
@@ -36,8 +41,19 @@ export interface HierarchyRequest {
 
 /** A room that is still to be visited. */
 interface Visit {
-  readonly roomId: string
+  readonly roomId: RoomId
   readonly depth: number
+  /** Servers by which it may be found. */
+  readonly via: readonly ServerName[]
+  /** As the server of its parent shows it, where that is another one. */
+  readonly shown: RemoteRoom | undefined
+}
+
+/** A room that was found. */
+interface Found {
+  readonly roomId: RoomId
+  /** As another server shows it, where this one is not in it. */
+  readonly remote: RemoteRoom | undefined
 }
 
 /** A walk over a tree that has given a page and waits for the next. */
@@ -50,7 +66,7 @@ interface Walk {
   readonly open: Visit[]
   readonly visited: Set<string>
   /** Rooms found so far, in order: a page may be asked for again. */
-  readonly found: Visit[]
+  readonly found: Found[]
   usedTs: number
   /** The last request of this walk: those of one walk wait for each other. */
   turn: Promise<unknown>
@@ -58,9 +74,10 @@ interface Walk {
 
 const maxLimit = 50
 const deepest = 100
-/** Rooms that one walk visits at most, and children of one space that are considered. */
+/** Rooms that one walk visits at most. */
 const maxVisited = 10_000
-const maxChildren = 1000
+/** Children of one space that another server is shown. */
+const mostShown = 200
 const walkLifetimeMs = 10 * 60_000
 const maxWalks = 500
 const maxWalksPerUser = 10
@@ -75,8 +92,7 @@ export class Spaces {
 
   /** A page of the rooms below a space, depth first. @throws M_FORBIDDEN, M_INVALID_PARAM */
   async hierarchy(userId: UserId, rootId: RoomId, request: HierarchyRequest): Promise<{ rooms: object[]; next_batch?: string }> {
-    const room = await this.#needs.rooms.get(rootId)
-    if (!room || !(await this.#summary(userId, room))) throw refuse('M_FORBIDDEN', 'You may not see this room, or it does not exist.')
+    if (!(await this.#find(userId, rootVisit(rootId)))) throw refuse('M_FORBIDDEN', 'You may not see this room, or it does not exist.')
     const { walk, walkId, offset } = request.from === undefined ? this.#begin(userId, rootId, request) : this.#resume(userId, rootId, request, request.from)
     const limit = Math.min(maxLimit, Math.max(1, request.limit))
     const advance = walk.turn.then(() => this.#advance(walk, offset + limit))
@@ -84,9 +100,8 @@ export class Spaces {
     await advance
     walk.usedTs = this.#needs.clock.now()
     const rooms: object[] = []
-    for (const { roomId } of walk.found.slice(offset, offset + limit)) {
-      const found = await this.#needs.rooms.get(roomId)
-      const entry = found && (await this.#entry(userId, found, walk.suggestedOnly))
+    for (const found of walk.found.slice(offset, offset + limit)) {
+      const entry = await this.#entry(userId, found, walk.suggestedOnly)
       if (entry) rooms.push(entry)
     }
     const end = offset + limit
@@ -97,7 +112,7 @@ export class Spaces {
 
   #begin(userId: UserId, rootId: RoomId, { suggestedOnly, maxDepth }: HierarchyRequest): { walk: Walk; walkId: string; offset: number } {
     const walk: Walk = {
-      userId, rootId, suggestedOnly, maxDepth, open: [{ roomId: rootId, depth: 0 }], visited: new Set(), found: [], usedTs: this.#needs.clock.now(),
+      userId, rootId, suggestedOnly, maxDepth, open: [rootVisit(rootId)], visited: new Set(), found: [], usedTs: this.#needs.clock.now(),
       turn: Promise.resolve(),
     }
     return { walk, walkId: randomBytes(12).toString('base64url'), offset: 0 }
@@ -136,14 +151,69 @@ export class Spaces {
       if (!visit) return
       if (walk.visited.has(visit.roomId) || walk.visited.size >= maxVisited) continue
       walk.visited.add(visit.roomId)
-      const room = await this.#needs.rooms.get(visit.roomId)
-      const summary = room && (await this.#summary(walk.userId, room))
-      if (!summary) continue
-      walk.found.push(visit)
-      if (summary.roomType !== 'm.space' || visit.depth >= Math.min(walk.maxDepth ?? deepest, deepest)) continue
-      const children = await this.#children(summary.room, walk.suggestedOnly)
-      for (const child of children.reverse()) walk.open.push({ roomId: child.event.stateKey ?? '', depth: visit.depth + 1 })
+      const found = await this.#find(walk.userId, visit)
+      if (!found) continue
+      walk.found.push({ roomId: visit.roomId, remote: found.remote })
+      if (visit.depth >= Math.min(walk.maxDepth ?? deepest, deepest)) continue
+      for (const { roomId, via } of (await found.children(walk.suggestedOnly)).reverse()) {
+        walk.open.push({ roomId, via, depth: visit.depth + 1, shown: found.shown.get(roomId) })
+      }
     }
+  }
+
+  /** A room that the user may see: as this server has it, or else as another one shows it. */
+  async #find(userId: UserId, visit: Visit) {
+    const room = await this.#here(visit.roomId)
+    if (room) {
+      const summary = await this.#summary(userId, room)
+      if (!summary) return undefined
+      const children = (suggestedOnly: boolean): Promise<SpaceChild[]> => (summary.roomType === 'm.space' ? this.#children(room, suggestedOnly) : Promise.resolve([]))
+      return { remote: undefined, shown: new Map<string, RemoteRoom>(), children }
+    }
+    const asked = visit.shown?.isSpace === false ? undefined : await this.#needs.remote.room(visit.roomId, visit.via)
+    const remote = asked?.room ?? visit.shown
+    if (!remote || !(await this.#mayPreview(userId, remote))) return undefined
+    return { remote, shown: asked?.children ?? new Map<string, RemoteRoom>(), children: (suggestedOnly: boolean) => Promise.resolve(childrenOf(remote.isSpace ? remote.children : [], suggestedOnly)) }
+  }
+
+  /** A room that this server is in. */
+  async #here(roomId: RoomId): Promise<Room | undefined> {
+    const room = await this.#needs.rooms.get(roomId)
+    return room && (await this.#needs.roomServers.isHere(room)) ? room : undefined
+  }
+
+  /** Whether a user may see a room that another server shows to this one. */
+  async #mayPreview(userId: UserId, { roomId, joinRule, isWorldReadable, allowedRoomIds }: RemoteRoom): Promise<boolean> {
+    const { rooms, memberships } = this.#needs
+    if (isWorldReadable || ['public', 'knock', 'knock_restricted'].includes(joinRule)) return true
+    const room = await rooms.get(roomId)
+    if (room && (await memberships.of(room, userId))?.membership === 'invite') return true
+    for (const allowedId of joinRule === 'restricted' ? allowedRoomIds : []) {
+      const allowed = await rooms.get(allowedId)
+      if (allowed && (await memberships.isJoined(allowed, userId))) return true
+    }
+    return false
+  }
+
+  /**
+   * What another server is shown of a space and its children, as far as its users could come in.
+   * @throws M_NOT_FOUND where it may not see the room, or this server is not in it
+   */
+  async forServer(server: ServerName, roomId: RoomId, suggestedOnly: boolean): Promise<{ room: object; children: object[]; inaccessible_children: string[] }> {
+    const room = await this.#here(roomId)
+    const summary = room && (await this.#needs.summaries.of(room))
+    if (!room || !summary || !(await this.#needs.summaries.mayServerPreview(server, summary))) throw refuse('M_NOT_FOUND', `This server does not have that room, or ${server} may not see it.`)
+    const events = summary.roomType === 'm.space' ? await this.#children(room, suggestedOnly) : []
+    const children: object[] = []
+    const inaccessible: string[] = []
+    for (const { roomId: childId } of events.slice(0, mostShown)) {
+      const child = await this.#here(childId)
+      const found = child && (await this.#needs.summaries.of(child))
+      if (!found) continue
+      if (await this.#needs.summaries.mayServerPreview(server, found)) children.push(await this.#shown(found, suggestedOnly))
+      else inaccessible.push(childId)
+    }
+    return { room: { ...roomSummary(summary), children_state: events.map(({ shown }) => shown) }, children, inaccessible_children: inaccessible }
   }
 
   async #summary(userId: UserId, room: Room) {
@@ -151,46 +221,28 @@ export class Spaces {
     return (await this.#needs.summaries.mayPreview(userId, summary)) ? summary : undefined
   }
 
-  async #entry(userId: UserId, room: Room, suggestedOnly: boolean): Promise<object | undefined> {
-    const summary = await this.#summary(userId, room)
-    if (!summary) return undefined
-    const children = summary.roomType === 'm.space' ? await this.#children(room, suggestedOnly) : []
-    return {
-      ...roomSummary(summary),
-      children_state: children.map(({ event }) => ({ ...strippedState(event), origin_server_ts: event.originServerTs })),
-    }
+  async #entry(userId: UserId, { roomId, remote }: Found, suggestedOnly: boolean): Promise<object | undefined> {
+    if (remote) return { ...remote.summary, children_state: childrenOf(remote.isSpace ? remote.children : [], suggestedOnly).map(({ shown }) => shown) }
+    const room = await this.#here(roomId)
+    const summary = room && (await this.#summary(userId, room))
+    return summary && this.#shown(summary, suggestedOnly)
+  }
+
+  async #shown(summary: RoomSummary, suggestedOnly: boolean): Promise<object> {
+    const children = summary.roomType === 'm.space' ? await this.#children(summary.room, suggestedOnly) : []
+    return { ...roomSummary(summary), children_state: children.map(({ shown }) => shown) }
   }
 
   /** Valid children of a space in their order. */
-  async #children(room: Room, suggestedOnly: boolean): Promise<StoredEvent[]> {
+  async #children(room: Room, suggestedOnly: boolean): Promise<SpaceChild[]> {
     const root = await this.#needs.writer.currentRoot(room)
     const events = await this.#needs.states.all(room, root, ['m.space.child'])
-    return events.filter((event) => isValidChild(event, suggestedOnly)).sort(compareChildren).slice(0, maxChildren)
+    return childrenOf(events.map(({ event }) => ({ ...strippedState(event), originServerTs: event.originServerTs })), suggestedOnly)
   }
 }
 
-function isValidChild({ event }: StoredEvent, suggestedOnly: boolean): boolean {
-  const via = own(event.content, 'via')
-  const isValid = event.stateKey?.startsWith('!') === true && Array.isArray(via) && via.length > 0 && via.every((server) => typeof server === 'string')
-  return isValid && (!suggestedOnly || own(event.content, 'suggested') === true)
-}
-
-/** Children with a valid `order` first, by code points; then by time, then by room id. */
-export function compareChildren(a: StoredEvent, b: StoredEvent): number {
-  const [orderA, orderB] = [orderOf(a), orderOf(b)]
-  if (orderA !== orderB) {
-    if (orderA === undefined) return 1
-    if (orderB === undefined) return -1
-    return orderA < orderB ? -1 : 1
-  }
-  const byTime = a.event.originServerTs - b.event.originServerTs
-  if (byTime !== 0) return byTime
-  const [idA, idB] = [a.event.stateKey ?? '', b.event.stateKey ?? '']
-  return idA === idB ? 0 : idA < idB ? -1 : 1
-}
-
-/** `order`: at most fifty characters from space to tilde. */
-function orderOf(event: StoredEvent): string | undefined {
-  const order = contentString(event, 'order')
-  return order !== undefined && /^[\x20-\x7e]{1,50}$/.test(order) ? order : undefined
+/** The begin of a walk: the server in the room's id may know the room. */
+function rootVisit(roomId: RoomId): Visit {
+  const named = parseRoomId(roomId)?.serverName
+  return { roomId, depth: 0, via: named === undefined ? [] : [named], shown: undefined }
 }
