@@ -19,6 +19,18 @@ async function pair(t: TestContext, create: object = {}, config = '') {
   return { here, there, alice, bob, id, alias: `#lobby:${here.serverName}`, exchange: () => exchanged(here, there) }
 }
 
+/** Alice talks while the other server is away; it comes back, shows itself, and hears one event more. */
+async function outage({ there, alice, bob, id, exchange }: Awaited<ReturnType<typeof pair>>, count: number): Promise<void> {
+  there.door?.setOpen(false)
+  for (let index = 0; index < count; index++) await say(alice, id, `away ${index}`)
+  await exchange()
+  there.door?.setOpen(true)
+  await say(bob, id, 'sign of life')
+  await exchange()
+  await say(alice, id, 'after')
+  await exchange()
+}
+
 for (const version of ['1', '6', '10', '11', '12']) {
   test(`room version ${version}: a join by alias, and messages both ways`, async (t) => {
     const { alice, bob, id, alias, exchange } = await pair(t, { room_version: version, name: 'Lobby' })
@@ -270,17 +282,11 @@ test('redactions and edits reach the other server', async (t) => {
 })
 
 test('a server that was away catches up on everything', async (t) => {
-  const { there, alice, bob, id, alias, exchange } = await pair(t)
+  const servers = await pair(t)
+  const { alice, bob, id, alias, exchange } = servers
   await bob.post(`/join/${encodeURIComponent(alias)}`, {}).ok()
   await exchange()
-  there.door?.setOpen(false)
-  for (let count = 0; count < 30; count++) await say(alice, id, `away ${count}`)
-  await exchange()
-  there.door?.setOpen(true)
-  await say(bob, id, 'sign of life')
-  await exchange()
-  await say(alice, id, 'after')
-  await exchange()
+  await outage(servers, 30)
   const seen = await texts(bob, id)
   assert.ok(seen.includes('after') && seen.includes('sign of life'))
   assert.deepEqual(seen.filter((text) => String(text).startsWith('away')).length > 15, true, 'the gap is closed as far as one request goes')
@@ -299,18 +305,12 @@ test('an access control list keeps a server out', async (t) => {
 })
 
 test('history from before a join, and from an outage, is fetched when somebody reads it', async (t) => {
-  const { there, alice, bob, id, alias, exchange } = await pair(t)
+  const servers = await pair(t)
+  const { alice, bob, id, alias, exchange } = servers
   for (let count = 0; count < 130; count++) await say(alice, id, `old ${count}`)
   await bob.post(`/join/${encodeURIComponent(alias)}`, {}).ok()
   await exchange()
-  there.door?.setOpen(false)
-  for (let count = 0; count < 60; count++) await say(alice, id, `away ${count}`)
-  await exchange()
-  there.door?.setOpen(true)
-  await say(bob, id, 'sign of life')
-  await exchange()
-  await say(alice, id, 'after')
-  await exchange()
+  await outage(servers, 60)
   const seen: unknown[] = []
   let from = ''
   for (let page = 0; page < 20; page++) {
