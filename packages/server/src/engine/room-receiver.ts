@@ -46,7 +46,7 @@ export interface ReceiveOptions {
   readonly stateBefore?: readonly EventId[]
   /** The room's policy server does not recommend it: it is soft-failed. */
   readonly isUnwanted?: boolean
-  /** It is older than what this server has of the room: it moves nothing. */
+  /** It is older than what this server has of the room: nothing is built on it, it can only end an old branch that it continues. */
   readonly isHistory?: true
   /** This server comes into the room by it: what it had of the room from an earlier time is no branch of it any more, but for these events. */
   readonly entersRoomBeside?: ReadonlySet<EventId>
@@ -98,15 +98,6 @@ export class RoomReceiver {
     })
     await committed
     return event
-  }
-
-  /** Which of some events this server has, as part of the timeline or at least as ancestors. */
-  async known(room: Room, eventIds: readonly EventId[]): Promise<{ readonly placed: Set<EventId>; readonly any: Set<EventId> }> {
-    const events = await this.#needs.events.known(room, eventIds)
-    return {
-      any: new Set(events.map(({ event }) => event.eventId)),
-      placed: new Set(events.filter(({ stateRoot }) => stateRoot !== undefined).map(({ event }) => event.eventId)),
-    }
   }
 
   /**
@@ -199,8 +190,8 @@ export class RoomReceiver {
     for (const eventId of eventIds) {
       const found = known.get(eventId)
       if (!found || found.rejected || found.event.stateKey === undefined) continue
-      const [typeNid, stateKeyNid] = [await this.#needs.names.intern(found.event.type), await this.#needs.names.intern(found.event.stateKey)]
-      entries.set(`${typeNid} ${stateKeyNid}`, { typeNid, stateKeyNid, eventNid: found.nid })
+      const entry = await this.#entry(found.event.type, found.event.stateKey, found.nid)
+      entries.set(`${entry.typeNid} ${entry.stateKeyNid}`, entry)
     }
     const root = trieOf(room.nid, [...entries.values()], nodes)
     this.#needs.states.pin(nodes)
